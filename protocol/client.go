@@ -1,0 +1,140 @@
+package protocol
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Client is the typed way to ask any [Handler]. Its zero value asks nobody;
+// set H. Every method returns an [*Error] for a refusal.
+type Client struct {
+	H Handler
+}
+
+// Do sends req, filling in its id and the time it may take, and turns a refusal
+// into an error.
+func (c Client) Do(ctx context.Context, req *Request) (*Response, error) {
+	if req.Id == nil {
+		req.Id = NewID()
+	}
+	if deadline, ok := ctx.Deadline(); ok && req.TimeoutMs == 0 {
+		req.TimeoutMs = uint32(max(1, min(time.Until(deadline), MaxTimeout).Milliseconds()))
+	}
+	resp, err := c.H.Handle(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", req.Operation, err)
+	}
+	return resp, AsError(req, resp)
+}
+
+// Result is what [Client.Go] delivers.
+type Result struct {
+	Response *Response
+	Err      error
+}
+
+// Go is [Client.Do] for those who want the ask pattern: the channel delivers
+// one result.
+func (c Client) Go(ctx context.Context, req *Request) <-chan Result {
+	ch := make(chan Result, 1)
+	go func() {
+		resp, err := c.Do(ctx, req)
+		ch <- Result{resp, err}
+	}()
+	return ch
+}
+
+// GenerateKey makes a key of the kind at loc and returns its public half.
+func (c Client) GenerateKey(ctx context.Context, loc *Location, kind string, overwrite bool) ([]byte, error) {
+	resp, err := c.Do(ctx, &Request{Operation: "key.generate", Location: loc, Kind: kind, Overwrite: overwrite})
+	return resp.GetPublicKey(), err
+}
+
+// ImportKey seals secret to the zone, stores it at loc as a key of the kind and
+// returns its public half. The caller wipes secret.
+func (c Client) ImportKey(ctx context.Context, loc *Location, kind string, secret []byte, overwrite bool) ([]byte, error) {
+	req := &Request{Id: NewID(), Operation: "key.import", Location: loc, Kind: kind, Overwrite: overwrite}
+	if err := c.seal(ctx, req, loc, secret); err != nil {
+		return nil, err
+	}
+	resp, err := c.Do(ctx, req)
+	return resp.GetPublicKey(), err
+}
+
+// PublicKey returns the kind and the public half of the key at loc.
+func (c Client) PublicKey(ctx context.Context, loc *Location) (kind string, public []byte, err error) {
+	resp, err := c.Do(ctx, &Request{Operation: "key.public", Location: loc})
+	return resp.GetKind(), resp.GetPublicKey(), err
+}
+
+// Sign returns the Ed25519 signature (64 bytes, RFC 8032) of message.
+func (c Client) Sign(ctx context.Context, loc *Location, message []byte) ([]byte, error) {
+	if message == nil {
+		message = []byte{} // the empty message is a message
+	}
+	resp, err := c.Do(ctx, &Request{Operation: "ed25519.sign", Location: loc, Message: message})
+	return resp.GetSignature(), err
+}
+
+// Remove revokes the record at loc and wipes it.
+func (c Client) Remove(ctx context.Context, loc *Location) error {
+	_, err := c.Do(ctx, &Request{Operation: "record.remove", Location: loc})
+	return err
+}
+
+// List calls yield for each record below prefix, in the order of their ids,
+// until yield returns false. A nil prefix lists all.
+func (c Client) List(ctx context.Context, prefix *Location, yield func(*Entry) bool) error {
+	var after []byte
+	for {
+		resp, err := c.Do(ctx, &Request{Operation: "record.list", Location: prefix, After: after})
+		if err != nil {
+			return err
+		}
+		for _, e := range resp.Entries {
+			if !yield(e) {
+				return nil
+			}
+		}
+		if after = resp.Next; len(after) == 0 {
+			return nil
+		}
+	}
+}
+
+// Unlock seals the passphrase to the zone, which opens the snapshot with it.
+// The caller wipes passphrase.
+func (c Client) Unlock(ctx context.Context, passphrase []byte) error {
+	req := &Request{Id: NewID(), Operation: "node.unlock"}
+	if err := c.seal(ctx, req, nil, passphrase); err != nil {
+		return err
+	}
+	_, err := c.Do(ctx, req)
+	return err
+}
+
+// Lock drops every secret and closes the snapshot.
+func (c Client) Lock(ctx context.Context) error {
+	_, err := c.Do(ctx, &Request{Operation: "node.lock"})
+	return err
+}
+
+// Status tells how the node is.
+func (c Client) Status(ctx context.Context) (*NodeStatus, error) {
+	resp, err := c.Do(ctx, &Request{Operation: "node.status"})
+	return resp.GetNode(), err
+}
+
+// seal asks for the zone's key and puts secret, sealed to it, into req.
+func (c Client) seal(ctx context.Context, req *Request, loc *Location, secret []byte) error {
+	if len(secret) > MaxSecret {
+		return &Error{Status: Status_INVALID, Operation: req.Operation, Field: "secret", Detail: "too long", RequestID: req.Id}
+	}
+	resp, err := c.Do(ctx, &Request{Operation: "zone.key", Location: loc})
+	if err != nil {
+		return err
+	}
+	req.Secret, err = Seal(resp.PublicKey, req, "secret", ToZone, secret)
+	return err
+}

@@ -1,0 +1,128 @@
+package protocol
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Errors of reading a frame. After any of them the stream is of no more use.
+var (
+	ErrFrameTooLong = fmt.Errorf("protocol: frame is longer than %d bytes", MaxFrame)
+	ErrMalformed    = errors.New("protocol: malformed frame")
+)
+
+// Unmarshal decodes b into m, strictly: unknown fields and unknown enum values
+// are refused, at every depth. The error never shows what was in b.
+func Unmarshal(b []byte, m proto.Message) error {
+	// The decoder's own error may quote its input.
+	if err := proto.Unmarshal(b, m); err != nil {
+		return ErrMalformed
+	}
+	if !strict(m.ProtoReflect()) {
+		return fmt.Errorf("%w: unknown field or value", ErrMalformed)
+	}
+	return nil
+}
+
+// strict says whether nothing in m is unknown to this version.
+func strict(m protoreflect.Message) bool {
+	if len(m.GetUnknown()) > 0 {
+		return false
+	}
+	ok := true
+	m.Range(func(d protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case d.Kind() == protoreflect.MessageKind && d.IsList():
+			for i := 0; ok && i < v.List().Len(); i++ {
+				ok = strict(v.List().Get(i).Message())
+			}
+		case d.Kind() == protoreflect.MessageKind:
+			ok = strict(v.Message())
+		case d.Kind() == protoreflect.EnumKind:
+			ok = d.Enum().Values().ByNumber(v.Enum()) != nil
+		}
+		return ok
+	})
+	return ok
+}
+
+// Marshal encodes m, the same message always to the same bytes.
+func Marshal(m proto.Message) ([]byte, error) {
+	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
+}
+
+// AppendFrame appends f to b with its length before it.
+func AppendFrame(b []byte, f *Frame) ([]byte, error) {
+	n := proto.Size(f)
+	if n > MaxFrame {
+		return b, ErrFrameTooLong
+	}
+	b = binary.AppendUvarint(b, uint64(n))
+	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, f)
+}
+
+// ReadFrame reads one frame. The length is held against [MaxFrame] before
+// anything is allocated for it. io.EOF means that the stream ended between
+// frames, io.ErrUnexpectedEOF that it ended within one.
+func ReadFrame(r *bufio.Reader) (*Frame, error) {
+	n, err := readLength(r)
+	if err != nil {
+		return nil, err
+	}
+	// What fits the reader's buffer is decoded from there; protobuf copies.
+	buf, err := r.Peek(min(n, r.Size()))
+	if n <= r.Size() && err == nil {
+		defer r.Discard(n)
+	} else {
+		buf = make([]byte, n)
+		if _, err := io.ReadFull(r, buf); err != nil {
+			return nil, unexpected(err)
+		}
+	}
+	f := new(Frame)
+	if err := Unmarshal(buf, f); err != nil {
+		return nil, err
+	}
+	if f.Body == nil {
+		return nil, fmt.Errorf("%w: empty", ErrMalformed)
+	}
+	return f, nil
+}
+
+// readLength reads a minimal varint of at most MaxFrame.
+func readLength(r *bufio.Reader) (int, error) {
+	var n uint64
+	for i := 0; i < 3; i++ { // 3 bytes hold 2^21-1
+		b, err := r.ReadByte()
+		if err != nil {
+			if i > 0 {
+				err = unexpected(err)
+			}
+			return 0, err
+		}
+		n |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			if b == 0 && i > 0 {
+				return 0, fmt.Errorf("%w: length", ErrMalformed)
+			}
+			if n > MaxFrame {
+				return 0, ErrFrameTooLong
+			}
+			return int(n), nil
+		}
+	}
+	return 0, ErrFrameTooLong
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

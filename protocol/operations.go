@@ -1,0 +1,258 @@
+package protocol
+
+import (
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Class is a kind of right. A policy grants operations by name or by class;
+// no class contains [Extract].
+type Class string
+
+const (
+	Use        Class = "use"         // compute with a secret; only a public result leaves
+	Write      Class = "write"       // make, overwrite or remove a record
+	List       Class = "list"        // learn that a record exists
+	Extract    Class = "extract"     // let a secret out, wrapped or to the asker
+	StoreRead  Class = "store-read"  // read the key-value store
+	StoreWrite Class = "store-write" // change it
+)
+
+// Classes are all classes.
+var Classes = []Class{Use, Write, List, Extract, StoreRead, StoreWrite}
+
+// Door is where an operation may be asked. Each door admits what the doors
+// after it admit: what a peer may ask, the local user may ask, and so on.
+type Door int
+
+const (
+	DoorZone  Door = iota // only the node asks its own zone
+	DoorLocal             // the user of this machine, by the control socket or the Go API
+	DoorPeer              // a permitted peer
+)
+
+// String names the door as PROTOCOL.md does.
+func (d Door) String() string { return [...]string{"zone", "local", "peer"}[d] }
+
+// Shape is how deep a location must reach.
+type Shape int
+
+const (
+	ShapeRecord Shape = iota // client/vault/record, or a version
+	ShapePrefix              // empty, client, or client/vault
+)
+
+// Field is one field that an operation takes.
+type Field struct {
+	Name     string // as in stronghold.proto
+	Required bool
+	Needs    Class  // for a location: the right it takes there
+	Shape    Shape  // for a location: how deep it reaches
+	Doc      string // what it means here, where the name does not say it
+}
+
+// Operation is one row of the table.
+type Operation struct {
+	Name    string // noun.verb
+	Doc     string // one line for people
+	Door    Door
+	In      []Field
+	Out     []string // fields of the response
+	Changes bool     // changes the state: has two steps, takes an idempotency key
+}
+
+var (
+	useAt   = Field{Name: "location", Required: true, Needs: Use}
+	writeAt = Field{Name: "location", Required: true, Needs: Write}
+	kind    = Field{Name: "kind", Required: true, Doc: "the record's kind"}
+	over    = Field{Name: "overwrite", Doc: "replace the record that is there"}
+	sealed  = Field{Name: "secret", Required: true, Doc: "sealed to the zone's key"}
+)
+
+// Operations is the one table of everything that can be asked, sorted by name.
+// What has no row here is refused everywhere.
+var Operations = []Operation{
+	{Name: "ed25519.sign", Door: DoorPeer, Doc: "sign a message (RFC 8032)",
+		In:  []Field{useAt, {Name: "message", Required: true, Doc: "may be empty"}},
+		Out: []string{"signature"}},
+	{Name: "key.generate", Door: DoorPeer, Doc: "make a key that never leaves", Changes: true,
+		In: []Field{writeAt, kind, over}, Out: []string{"kind", "public_key"}},
+	{Name: "key.import", Door: DoorPeer, Doc: "take in a key from outside", Changes: true,
+		In: []Field{writeAt, kind, sealed, over}, Out: []string{"kind", "public_key"}},
+	{Name: "key.public", Door: DoorPeer, Doc: "tell the public half of a key",
+		In: []Field{useAt}, Out: []string{"kind", "public_key"}},
+	{Name: "node.lock", Door: DoorLocal, Doc: "drop every secret and close the snapshot"},
+	{Name: "node.status", Door: DoorLocal, Doc: "tell how the node is", Out: []string{"node"}},
+	{Name: "node.unlock", Door: DoorLocal, Doc: "open the snapshot in the zone",
+		In: []Field{{Name: "secret", Required: true, Doc: "the passphrase, sealed to the zone's key"}}},
+	{Name: "peer.add", Door: DoorLocal, Doc: "know another node by a name",
+		In: []Field{{Name: "name", Required: true}, {Name: "address", Required: true, Doc: "a multiaddr that ends in /p2p/ID, or an id alone"}}},
+	{Name: "peer.list", Door: DoorLocal, Doc: "tell which nodes are known", Out: []string{"peers"}},
+	{Name: "policy.apply", Door: DoorLocal, Doc: "replace the policy",
+		In: []Field{{Name: "text", Required: true, Doc: "policy.toml"}}},
+	{Name: "policy.can", Door: DoorLocal, Doc: "tell whether a peer may do something, and why",
+		In: []Field{{Name: "peer", Required: true}, {Name: "query", Required: true, Doc: "an operation"},
+			{Name: "location", Required: true}}, Out: []string{"decision"}},
+	{Name: "policy.show", Door: DoorLocal, Doc: "tell the policy in force", Out: []string{"text"}},
+	{Name: "record.list", Door: DoorPeer, Doc: "list records, a page at a time",
+		In: []Field{{Name: "location", Needs: List, Shape: ShapePrefix, Doc: "what to list below; all, if absent"},
+			{Name: "after", Doc: "`next` of the page before"}, {Name: "limit", Doc: "entries, at most 1000"}},
+		Out: []string{"entries", "next"}},
+	{Name: "record.remove", Door: DoorPeer, Doc: "revoke a record and wipe it", Changes: true, In: []Field{writeAt}},
+	{Name: "zone.abort", Door: DoorZone, Doc: "undo a staged change, and all after it",
+		In: []Field{{Name: "sequence", Required: true}}},
+	{Name: "zone.commit", Door: DoorZone, Doc: "let a staged change, and all before it, be seen",
+		In: []Field{{Name: "sequence", Required: true}}},
+	{Name: "zone.create", Door: DoorZone, Doc: "make an empty snapshot under a new root key",
+		In:  []Field{sealed, {Name: "cost", Doc: "scrypt, log2 N"}},
+		Out: []string{"snapshot"}},
+	{Name: "zone.fold", Door: DoorZone, Doc: "give the whole state as a new file, a part at a time",
+		In: []Field{{Name: "more", Doc: "the next part, not the first"}}, Out: []string{"snapshot", "more"}},
+	{Name: "zone.key", Door: DoorPeer, Doc: "tell the zone's public key, to seal a secret that is to be written",
+		In: []Field{{Name: "location", Needs: Write, Doc: "where it is to be written; a peer must say"}}, Out: []string{"public_key"}},
+	{Name: "zone.open", Door: DoorZone, Doc: "take a snapshot, a part at a time, and open it",
+		In: []Field{{Name: "secret", Doc: "the passphrase, with the last part"}, {Name: "snapshot", Doc: "the next part of the file"},
+			{Name: "more", Doc: "more parts follow"}, {Name: "device", Doc: "8 bytes, written into changes"}},
+		Out: []string{"length", "recovered"}},
+}
+
+// Lookup finds an operation by its name.
+func Lookup(name string) (*Operation, bool) {
+	i, ok := slices.BinarySearchFunc(Operations, name, func(o Operation, name string) int {
+		switch {
+		case o.Name < name:
+			return -1
+		case o.Name > name:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		return nil, false
+	}
+	return &Operations[i], true
+}
+
+// Access is one thing that a request does to one place.
+type Access struct {
+	Class    Class
+	Location *Location // nil or a prefix for a listing
+	Prefix   bool      // everything below Location, not Location alone
+}
+
+// Accesses are the rights that req needs: one for each location in it that its
+// row marks. A row that marks none needs none, and is for the local door.
+func (o *Operation) Accesses(req *Request) []Access {
+	var out []Access
+	for _, f := range o.In {
+		if f.Needs == "" {
+			continue
+		}
+		loc := req.Location
+		if f.Name == "target" {
+			loc = req.Target
+		}
+		out = append(out, Access{Class: f.Needs, Location: loc, Prefix: f.Shape == ShapePrefix})
+	}
+	return out
+}
+
+// Check holds req against its row: the operation exists and may be asked at
+// this door, what is required is there, nothing else is, and every value is
+// within its limits. It returns nil, or the answer that refuses req.
+func Check(req *Request, door Door) *Response {
+	op, ok := Lookup(req.Operation)
+	if !ok || op.Door < door {
+		return Refuse(Status_UNSUPPORTED, "no such operation here")
+	}
+	if len(req.Id) != 16 {
+		return Invalid("id", "must be 16 bytes")
+	}
+	if n := len(req.IdempotencyKey); n > MaxIdempotency || n > 0 && !op.Changes {
+		return Invalid("idempotency_key", "at most 64 bytes, and only where something changes")
+	}
+	// Walk what is set, not what may be: the rows name fields as the .proto does.
+	var refusal *Response
+	var have [8]string
+	set := have[:0]
+	req.ProtoReflect().Range(func(d protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		name := string(d.Name())
+		switch name {
+		case "id", "operation", "timeout_ms", "idempotency_key":
+			return true
+		}
+		set = append(set, name)
+		if op.field(name) == nil {
+			refusal = Invalid(name, "not a field of this operation")
+		}
+		return refusal == nil
+	})
+	if refusal != nil {
+		return refusal
+	}
+	for i := range op.In {
+		f := &op.In[i]
+		if !slices.Contains(set, f.Name) {
+			if f.Required {
+				return Invalid(f.Name, "missing")
+			}
+			if f.Needs != "" && f.Shape == ShapeRecord && door == DoorPeer {
+				return Invalid(f.Name, "missing")
+			}
+			continue
+		}
+		if r := checkValue(req, f, door); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+func (o *Operation) field(name string) *Field {
+	for i := range o.In {
+		if o.In[i].Name == name {
+			return &o.In[i]
+		}
+	}
+	return nil
+}
+
+// checkValue holds one field's value against the limits that hold wherever it is used.
+func checkValue(req *Request, f *Field, door Door) *Response {
+	switch f.Name {
+	case "location":
+		return checkLocation(req.Location, f, door)
+	case "target":
+		return checkLocation(req.Target, f, door)
+	case "kind":
+		if !KnownKind(req.Kind) {
+			return Invalid("kind", "unknown kind")
+		}
+	case "secret":
+		if len(req.Secret) < SealOverhead || len(req.Secret) > MaxSecret+SealOverhead {
+			return Invalid("secret", "not a sealed value")
+		}
+	case "reply_key":
+		if len(req.ReplyKey) != 32 {
+			return Invalid("reply_key", "must be 32 bytes")
+		}
+	case "after":
+		if len(req.After) > maxCursor {
+			return Invalid("after", "not a cursor")
+		}
+	case "limit":
+		if req.Limit > MaxPage {
+			return Invalid("limit", fmt.Sprintf("at most %d", MaxPage))
+		}
+	case "device":
+		if len(req.Device) != 8 {
+			return Invalid("device", "must be 8 bytes")
+		}
+	}
+	return nil
+}
+
+// maxCursor bounds a page's cursor: a client's, a vault's and a record's id.
+const maxCursor = 3 * 24
