@@ -1,0 +1,5 @@
+//go:build !race
+
+package primitive
+
+const raceEnabled = false

@@ -1,0 +1,35 @@
+// Package primitive has the algorithms that compute with stored secrets, written
+// so that nothing of a secret stays behind in the heap.
+//
+// # The model
+//
+// A secret lies in guarded memory outside of the Go heap. The caller hands in
+// slices and array pointers into that memory, for inputs and for outputs, and the
+// functions here read and fill them. Everything in between lives on the stack of
+// the calling goroutine: hash states, scalars, ladder registers, the expanded cipher
+// state. Nothing is allocated that depends on a secret, which the tests hold with
+// testing.AllocsPerRun. The exceptions are the functions that use the standard
+// library's AES ([AESGCMSeal], [AESGCMOpen], [AESKeyWrap], [AESKeyUnwrap]): it can
+// keep its key schedule only in the heap, so they overwrite those objects before
+// they return.
+//
+// The stack is not wiped here, because no function can wipe its own frames, let
+// alone those of the library functions it called. So a caller wraps a whole
+// operation into an eraser which first grows the stack, so that it need not move
+// while secrets lie on it, and afterwards overwrites what was used. A scratch area
+// in guarded memory instead would not spare that: digits of scalars, hash blocks
+// and spilled registers are on the stack in any case. No function here uses more
+// than 16 KiB of stack below its caller's frame, which a test measures.
+//
+// Functions take fixed-size values as array pointers; a slice s of the right length
+// becomes one by the conversion (*[32]byte)(s), without a copy. Wrong lengths of
+// outputs are mistakes of the program and panic. What can be wrong with data that
+// came from outside is an error, and no error echoes its input.
+//
+// # Constant time
+//
+// Ed25519, X25519, the hashes and ChaCha20-Poly1305 neither branch on secrets nor use
+// them as an index. Two things do not have that property, and say so where they
+// are: the multiplication of the secp256k1 generator, and the search for a word of a
+// mnemonic.
+package primitive
