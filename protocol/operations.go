@@ -163,6 +163,12 @@ func (o *Operation) Accesses(req *Request) []Access {
 // this door, what is required is there, nothing else is, and every value is
 // within its limits. It returns nil, or the answer that refuses req.
 func Check(req *Request, door Door) *Response {
+	if req.To != "" {
+		if door == DoorPeer {
+			return Invalid("to", "a peer cannot ask another through this node")
+		}
+		door = DoorPeer // what the peer would refuse is refused here
+	}
 	op, ok := Lookup(req.Operation)
 	if !ok || op.Door < door {
 		return Refuse(Status_UNSUPPORTED, "no such operation here")
@@ -180,7 +186,7 @@ func Check(req *Request, door Door) *Response {
 	req.ProtoReflect().Range(func(d protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
 		name := string(d.Name())
 		switch name {
-		case "id", "operation", "timeout_ms", "idempotency_key":
+		case "id", "operation", "timeout_ms", "idempotency_key", "to":
 			return true
 		}
 		set = append(set, name)

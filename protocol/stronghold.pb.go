@@ -324,6 +324,7 @@ type Request struct {
 	Operation      string                 `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
 	TimeoutMs      uint32                 `protobuf:"varint,3,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`               // how long the asker waits; 0: the node's own limit
 	IdempotencyKey []byte                 `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"` // 1 to 64 bytes
+	To             string                 `protobuf:"bytes,14,opt,name=to,proto3" json:"to,omitempty"`                                              // at the local door: the peer to ask instead, by name, id or address
 	Location       *Location              `protobuf:"bytes,5,opt,name=location,proto3" json:"location,omitempty"`
 	Target         *Location              `protobuf:"bytes,6,opt,name=target,proto3" json:"target,omitempty"`
 	Kind           string                 `protobuf:"bytes,7,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -404,6 +405,13 @@ func (x *Request) GetIdempotencyKey() []byte {
 		return x.IdempotencyKey
 	}
 	return nil
+}
+
+func (x *Request) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
 }
 
 func (x *Request) GetLocation() *Location {
@@ -1250,13 +1258,14 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\x87\x05\n" +
+	"\b_version\"\x97\x05\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
 	"\n" +
 	"timeout_ms\x18\x03 \x01(\rR\ttimeoutMs\x12'\n" +
-	"\x0fidempotency_key\x18\x04 \x01(\fR\x0eidempotencyKey\x123\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\fR\x0eidempotencyKey\x12\x0e\n" +
+	"\x02to\x18\x0e \x01(\tR\x02to\x123\n" +
 	"\blocation\x18\x05 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12/\n" +
 	"\x06target\x18\x06 \x01(\v2\x17.stronghold.v1.LocationR\x06target\x12\x12\n" +
 	"\x04kind\x18\a \x01(\tR\x04kind\x12\x1d\n" +
