@@ -1,0 +1,266 @@
+package vault
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Change is a set of edits that become visible together.
+type Change struct {
+	Sequence uint64
+	Edits    []Edit
+}
+
+// Edit puts a record, or a tombstone, at a place.
+type Edit struct {
+	Client, Vault         ID
+	ClientName, VaultName []byte // sealed; nil when known already, or not known at all
+	Record                *Record
+}
+
+// Tx is a change that is being prepared.
+type Tx struct {
+	db    *DB
+	stamp Stamp
+	edits []Edit
+}
+
+// Stage prepares a change. f sees all staged changes before it and what it did
+// itself; if it fails, nothing has happened. What it did becomes visible to
+// readers with [DB.Commit]. A change without edits is nil.
+func (db *DB) Stage(f func(*Tx) error) (*Change, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.now().UnixMilli(), Device: db.device, Sequence: db.seq + 1}}
+	if err := f(tx); err != nil || len(tx.edits) == 0 {
+		return nil, err
+	}
+	db.seq++
+	c := &Change{Sequence: db.seq, Edits: tx.edits}
+	db.staged = append(db.staged, c)
+	return c, nil
+}
+
+// Commit makes the change with this number visible, and all staged before it.
+// Numbers that are committed already are none of its business.
+func (db *DB) Commit(seq uint64) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if seq > db.seq {
+		return fmt.Errorf("vault: change %d was not staged", seq)
+	}
+	for len(db.staged) > 0 && db.staged[0].Sequence <= seq {
+		db.apply(db.staged[0])
+		db.staged[0] = nil
+		db.staged = db.staged[1:]
+	}
+	return nil
+}
+
+// Abort forgets the change with this number, and all staged after it: they may
+// have been made on top of it.
+func (db *DB) Abort(seq uint64) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	i := slices.IndexFunc(db.staged, func(c *Change) bool { return c.Sequence >= seq })
+	if i < 0 {
+		return
+	}
+	db.seq = db.staged[i].Sequence - 1
+	clear(db.staged[i:])
+	db.staged = db.staged[:i]
+}
+
+// Apply replays a change that was committed before, from a file. Its number
+// must be the next.
+func (db *DB) Apply(c *Change) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if len(db.staged) > 0 || c.Sequence != db.seq+1 {
+		return fmt.Errorf("vault: change %d does not follow %d", c.Sequence, db.seq)
+	}
+	db.seq = c.Sequence
+	db.apply(c)
+	return nil
+}
+
+func (db *DB) apply(c *Change) {
+	for i := range c.Edits {
+		db.put(&c.Edits[i])
+	}
+	db.done = c.Sequence
+}
+
+func (db *DB) put(e *Edit) {
+	c, ok := get(db.clients, e.Client)
+	if !ok {
+		c = &client{vaults: newTree[*vault]()}
+		db.clients.Set(item[*client]{e.Client, c})
+	}
+	if c.name == nil {
+		c.name = e.ClientName
+	}
+	v, ok := get(c.vaults, e.Vault)
+	if !ok {
+		v = &vault{records: newTree[*Record]()}
+		c.vaults.Set(item[*vault]{e.Vault, v})
+	}
+	if v.name == nil {
+		v.name = e.VaultName
+	}
+	if r := e.Record; r != nil {
+		v.records.Set(item[*Record]{r.ID, r})
+		if r.Counter && r.Number >= v.next {
+			v.next = r.Number + 1
+		}
+	}
+}
+
+// Stat returns the record at p as this change sees it, or [ErrNotFound].
+func (tx *Tx) Stat(p Place) (*Record, error) {
+	r, _, err := tx.find(p)
+	return r, err
+}
+
+// find is DB.find with the staged changes on top.
+func (tx *Tx) find(p Place) (*Record, Place, error) {
+	if p.Head {
+		next := tx.next(p)
+		if next == 0 {
+			return nil, p, ErrNotFound
+		}
+		p = p.version(next - 1)
+	}
+	r := tx.latest(p)
+	if r == nil || r.Revoked {
+		return nil, p, ErrNotFound
+	}
+	return r, p, nil
+}
+
+// latest is the record at p, a tombstone too; nil if there was never one.
+func (tx *Tx) latest(p Place) *Record {
+	var found *Record
+	tx.each(p.Client, p.Vault, func(r *Record) {
+		if r.ID == p.Record {
+			found = r
+		}
+	})
+	if found != nil {
+		return found
+	}
+	if _, v := tx.committed(p); v != nil {
+		found, _ = get(v.records, p.Record)
+	}
+	return found
+}
+
+// next is the number of the next counter record of p's vault.
+func (tx *Tx) next(p Place) uint64 {
+	var next uint64
+	_, v := tx.committed(p)
+	if v != nil {
+		next = v.next
+	}
+	tx.each(p.Client, p.Vault, func(r *Record) {
+		if r.Counter && r.Number >= next {
+			next = r.Number + 1
+		}
+	})
+	return next
+}
+
+// each calls f for every record put into a vault by staged changes, oldest first, then by tx.
+func (tx *Tx) each(client, vault ID, f func(*Record)) {
+	in := func(edits []Edit) {
+		for i := range edits {
+			if e := &edits[i]; e.Client == client && e.Vault == vault && e.Record != nil {
+				f(e.Record)
+			}
+		}
+	}
+	for _, c := range tx.db.staged {
+		in(c.Edits)
+	}
+	in(tx.edits)
+}
+
+func (tx *Tx) committed(p Place) (*client, *vault) {
+	c, ok := get(tx.db.clients, p.Client)
+	if !ok {
+		return nil, nil
+	}
+	v, _ := get(c.vaults, p.Vault)
+	return c, v
+}
+
+// Value is what a record is to hold.
+type Value struct {
+	Kind   Kind
+	Flags  Flags
+	Hint   []byte
+	Secret []byte // in guarded memory
+}
+
+// Put writes a record at p. What is there is replaced if overwrite says so, else
+// [ErrExists]. It returns the place, with the number that a head was given.
+func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
+	if p.Head {
+		if p.VaultName == nil {
+			return p, ErrNotFound
+		}
+		p = p.version(tx.next(p))
+	}
+	old := tx.latest(p)
+	if old != nil && !old.Revoked && !overwrite {
+		return p, ErrExists
+	}
+	r := &Record{ID: p.Record, Kind: v.Kind, Flags: v.Flags, Hint: v.Hint, Counter: p.Counter, Number: p.Number,
+		Created: tx.stamp, Changed: tx.stamp}
+	if old != nil {
+		r.Created = old.Created
+		if old.Counter { // an id does not tell
+			r.Counter, r.Number = true, old.Number
+		}
+		if p.RecordName == nil && old.Sealed != nil {
+			name, err := tx.db.name(old, p)
+			if err != nil {
+				return p, err
+			}
+			p.RecordName = name
+		}
+	}
+	var err error
+	if r.Sealed, err = tx.db.seal(p, v.Kind, p.RecordName, v.Secret); err != nil {
+		return p, err
+	}
+	return p, tx.add(p, r)
+}
+
+// Revoke leaves a tombstone at p: the secret goes, that it was there stays.
+func (tx *Tx) Revoke(p Place) error {
+	old, p, err := tx.find(p)
+	if err != nil {
+		return err
+	}
+	return tx.add(p, &Record{ID: old.ID, Kind: old.Kind, Revoked: true, Counter: old.Counter, Number: old.Number,
+		Created: old.Created, Changed: tx.stamp})
+}
+
+// add records an edit, with the names that the vault does not have yet.
+func (tx *Tx) add(p Place, r *Record) (err error) {
+	e := Edit{Client: p.Client, Vault: p.Vault, Record: r}
+	c, v := tx.committed(p)
+	if p.ClientName != nil && (c == nil || c.name == nil) {
+		if e.ClientName, err = tx.db.sealName(Place{Client: p.Client}, clientName, p.ClientName); err != nil {
+			return err
+		}
+	}
+	if p.VaultName != nil && (v == nil || v.name == nil) {
+		if e.VaultName, err = tx.db.sealName(Place{Client: p.Client, Vault: p.Vault}, vaultName, p.VaultName); err != nil {
+			return err
+		}
+	}
+	tx.edits = append(tx.edits, e)
+	return nil
+}

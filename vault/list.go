@@ -1,0 +1,96 @@
+package vault
+
+// Listed is one record of a listing: where it lies, and what may be told of it.
+type Listed struct {
+	Place  Place
+	Record *Record
+}
+
+// Cursor is where a page ends: the ids of the last record it could have shown.
+// The zero cursor is the beginning.
+type Cursor [3]ID
+
+// List returns up to limit records in the order of their ids: those after the
+// cursor, of one client if inClient is not nil, of one vault in it if inVault is
+// not nil. more says that the page is full; the next one begins after its last
+// record. Tombstones are left out.
+func (db *DB) List(inClient, inVault *ID, after Cursor, limit int) (page []Listed, more bool, err error) {
+	records := db.collect(inClient, inVault, after, limit+1)
+	if len(records) > limit {
+		records, more = records[:limit], true
+	}
+	page = make([]Listed, len(records))
+	var c, v names
+	for i, at := range records {
+		p := Place{Client: at.client, Vault: at.vault, Record: at.record.ID, Counter: at.record.Counter, Number: at.record.Number}
+		if p.ClientName, err = c.open(db, Place{Client: p.Client}, clientName, at.clientName); err != nil {
+			return nil, false, err
+		}
+		if p.VaultName, err = v.open(db, Place{Client: p.Client, Vault: p.Vault}, vaultName, at.vaultName); err != nil {
+			return nil, false, err
+		}
+		if !p.Counter {
+			if p.RecordName, err = db.name(at.record, p); err != nil {
+				return nil, false, err
+			}
+		}
+		page[i] = Listed{Place: p, Record: at.record}
+	}
+	return page, more, nil
+}
+
+// names remembers the last name it opened: neighbours in a listing share it.
+type names struct {
+	at   Place
+	name []byte
+}
+
+func (n *names) open(db *DB, p Place, kind Kind, sealed []byte) (_ []byte, err error) {
+	if n.at.Client != p.Client || n.at.Vault != p.Vault {
+		n.at = p
+		n.name, err = db.openName(p, kind, sealed)
+	}
+	return n.name, err
+}
+
+type found struct {
+	client, vault         ID
+	clientName, vaultName []byte
+	record                *Record
+}
+
+// collect walks the trees under the lock and opens nothing.
+func (db *DB) collect(inClient, inVault *ID, after Cursor, limit int) (out []found) {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	below(db.clients, inClient, after[0], func(cid ID, c *client) bool {
+		if cid != after[0] {
+			after[1], after[2] = ID{}, ID{}
+		}
+		below(c.vaults, inVault, after[1], func(vid ID, v *vault) bool {
+			if vid != after[1] {
+				after[2] = ID{}
+			}
+			v.records.Ascend(item[*Record]{id: after[2]}, func(it item[*Record]) bool {
+				if !it.v.Revoked && it.id != after[2] {
+					out = append(out, found{cid, vid, c.name, v.name, it.v})
+				}
+				return len(out) < limit
+			})
+			return len(out) < limit
+		})
+		return len(out) < limit
+	})
+	return out
+}
+
+// below walks a tree from an id on, or visits only one.
+func below[T any](t *tree[T], only *ID, from ID, visit func(ID, T) bool) {
+	if only != nil {
+		if v, ok := get(t, *only); ok {
+			visit(*only, v)
+		}
+		return
+	}
+	t.Ascend(item[T]{id: from}, func(it item[T]) bool { return visit(it.id, it.v) })
+}

@@ -1,0 +1,136 @@
+// Package vault keeps secrets sealed and lends them.
+//
+// A [DB] holds clients, a client holds vaults, a vault holds records. A record
+// rests as ciphertext in ordinary memory, under a key that lies in guarded
+// memory; [DB.Lend] opens it into guarded memory, lends it to one function and
+// wipes it. So there may be a million records and there is at most one opened
+// secret for each request under way.
+//
+// Everything is addressed by ids, which are derived from the paths people use
+// (see [ClientID]). The paths are kept too, sealed with what they name, because
+// a listing without them would help nobody.
+//
+// A change has two steps. [DB.Stage] prepares it and returns it as data, to be
+// written to disk; [DB.Commit] makes it visible and [DB.Abort] forgets it.
+// Readers see what is committed, and changes see the staged ones before them.
+package vault
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/stronghold-go/stronghold/sandbox/memory"
+	"github.com/tidwall/btree"
+)
+
+// Errors that callers tell apart.
+var (
+	ErrNotFound = errors.New("vault: not found")
+	ErrExists   = errors.New("vault: exists already")
+	ErrDamaged  = errors.New("vault: a record does not open")
+	ErrTooLarge = errors.New("vault: a record is larger than its limit")
+)
+
+// MaxSecret is the largest secret a record may hold, in bytes.
+const MaxSecret = 64 << 10
+
+// DB is all that a snapshot holds, opened. Its methods are safe for concurrent use.
+type DB struct {
+	arena  *memory.Arena
+	key    *memory.Secret // 32 bytes: seals names and records
+	device [8]byte        // written into every change
+	now    func() time.Time
+
+	mu      sync.RWMutex
+	clients *tree[*client]
+	staged  []*Change // in the order of their sequence numbers
+	seq     uint64    // of the last change that was staged
+	done    uint64    // of the last change that was committed
+}
+
+type client struct {
+	name   []byte // sealed; nil when only the id is known
+	vaults *tree[*vault]
+}
+
+type vault struct {
+	name    []byte // sealed; nil when only the id is known
+	next    uint64 // number of the next counter record
+	records *tree[*Record]
+}
+
+// tree is a map in the order of its ids, copied in constant time.
+type tree[T any] = btree.BTreeG[item[T]]
+
+type item[T any] struct {
+	id ID
+	v  T
+}
+
+func newTree[T any]() *tree[T] {
+	less := func(a, b item[T]) bool { return a.id.less(b.id) }
+	// The DB has its own lock. The degree makes nodes of half a kilobyte to a kilobyte:
+	// a million records rest in few, well-filled allocations.
+	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true, Degree: 16})
+}
+
+func get[T any](t *tree[T], id ID) (v T, ok bool) {
+	it, ok := t.Get(item[T]{id: id})
+	return it.v, ok
+}
+
+// New returns an empty DB. Names and records are sealed under key (32 bytes);
+// opened secrets lie in arena. The DB owns neither.
+func New(arena *memory.Arena, key *memory.Secret, device [8]byte) *DB {
+	return &DB{arena: arena, key: key, device: device, now: time.Now, clients: newTree[*client]()}
+}
+
+// Sequence is the number of the last committed change.
+func (db *DB) Sequence() uint64 {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.done
+}
+
+// find returns the committed record at p. A revoked record is not found.
+func (db *DB) find(p Place) (*Record, Place, error) {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	c, ok := get(db.clients, p.Client)
+	if !ok {
+		return nil, p, ErrNotFound
+	}
+	v, ok := get(c.vaults, p.Vault)
+	if !ok {
+		return nil, p, ErrNotFound
+	}
+	if p.Head {
+		if v.next == 0 || p.VaultName == nil {
+			return nil, p, ErrNotFound
+		}
+		p = p.version(v.next - 1)
+	}
+	r, ok := get(v.records, p.Record)
+	if !ok || r.Revoked {
+		return nil, p, ErrNotFound
+	}
+	return r, p, nil
+}
+
+// Lend opens the record at p into guarded memory and lends its secret to f. The
+// slice must not be kept; it is wiped when f returns, and so is the stack that f
+// used. Errors are [ErrNotFound], [ErrDamaged], memory.ErrFull and what f returns.
+func (db *DB) Lend(p Place, f func(r *Record, secret []byte) error) error {
+	r, p, err := db.find(p)
+	if err != nil {
+		return err
+	}
+	return db.open(r, p, func(_, secret []byte) error { return f(r, secret) })
+}
+
+// Stat returns the record at p without opening it.
+func (db *DB) Stat(p Place) (*Record, error) {
+	r, _, err := db.find(p)
+	return r, err
+}

@@ -1,0 +1,62 @@
+package vault
+
+// View is the committed state at one moment, for writing it to a file. It stays
+// as it is while the DB goes on: the trees are copied when somebody writes.
+type View struct {
+	Sequence uint64
+	Clients  []ClientView // in the order of their ids
+}
+
+// ClientView is a client of a [View].
+type ClientView struct {
+	ID     ID
+	Name   []byte // sealed; nil when not known
+	Vaults []VaultView
+}
+
+// VaultView is a vault of a [ClientView].
+type VaultView struct {
+	ID      ID
+	Name    []byte // sealed; nil when not known
+	Next    uint64 // number of the next counter record
+	records *tree[*Record]
+}
+
+// Len is how many records the vault has, tombstones too.
+func (v VaultView) Len() int { return v.records.Len() }
+
+// Records calls yield for each record, in the order of their ids.
+func (v VaultView) Records(yield func(*Record) bool) {
+	v.records.Scan(func(it item[*Record]) bool { return yield(it.v) })
+}
+
+// Freeze returns the committed state. It costs a little for each vault and
+// nothing for each record.
+func (db *DB) Freeze() *View {
+	db.mu.Lock() // a copy marks the original as shared
+	defer db.mu.Unlock()
+	view := &View{Sequence: db.done}
+	db.clients.Scan(func(c item[*client]) bool {
+		cv := ClientView{ID: c.id, Name: c.v.name}
+		c.v.vaults.Scan(func(v item[*vault]) bool {
+			cv.Vaults = append(cv.Vaults, VaultView{v.id, v.v.name, v.v.next, v.v.records.Copy()})
+			return true
+		})
+		view.Clients = append(view.Clients, cv)
+		return true
+	})
+	return view
+}
+
+// Load puts a vault as a file has it into a DB that nobody uses yet, and returns
+// what adds its records to it.
+func (db *DB) Load(c ClientView, v VaultView) (add func(*Record)) {
+	db.put(&Edit{Client: c.ID, ClientName: c.Name, Vault: v.ID, VaultName: v.Name})
+	loaded, _ := get(db.clients, c.ID)
+	into, _ := get(loaded.vaults, v.ID)
+	into.next = v.Next
+	return func(r *Record) { into.records.Load(item[*Record]{r.ID, r}) }
+}
+
+// Resume says which change the loaded state is of.
+func (db *DB) Resume(seq uint64) { db.seq, db.done = seq, seq }
