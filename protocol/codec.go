@@ -75,6 +75,11 @@ func ReadFrame(r *bufio.Reader) (*Frame, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readFrame(r, n)
+}
+
+// readFrame reads a frame of n bytes.
+func readFrame(r *bufio.Reader, n int) (*Frame, error) {
 	// What fits the reader's buffer is decoded from there; protobuf copies.
 	buf, err := r.Peek(min(n, r.Size()))
 	if n <= r.Size() && err == nil {
@@ -95,10 +100,13 @@ func ReadFrame(r *bufio.Reader) (*Frame, error) {
 	return f, nil
 }
 
+// maxLength is how many bytes a frame's length has at most: 3 hold 2^21-1.
+const maxLength = 3
+
 // readLength reads a minimal varint of at most MaxFrame.
 func readLength(r *bufio.Reader) (int, error) {
 	var n uint64
-	for i := 0; i < 3; i++ { // 3 bytes hold 2^21-1
+	for i := 0; i < maxLength; i++ {
 		b, err := r.ReadByte()
 		if err != nil {
 			if i > 0 {

@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -92,4 +94,24 @@ func AsError(req *Request, resp *Response) error {
 	}
 	return &Error{Status: resp.Status, Operation: req.Operation, Field: resp.Field, Detail: resp.Detail,
 		RequestID: req.Id, RetryAfter: time.Duration(resp.RetryAfterMs) * time.Millisecond}
+}
+
+// Answer is what a server sends when a handler gave resp and err for req. An
+// error that holds an [*Error] becomes that refusal; the text of any other
+// stays here, since it was not written for the asker.
+func Answer(req *Request, resp *Response, err error) *Response {
+	var e *Error
+	switch {
+	case err == nil && resp != nil:
+		return resp
+	case errors.As(err, &e):
+		return &Response{Status: e.Status, Field: e.Field, Detail: e.Detail,
+			RetryAfterMs: uint32(min(e.RetryAfter.Milliseconds(), 1<<31))}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		if op, ok := Lookup(req.Operation); ok && op.Changes {
+			return Refuse(Status_OUTCOME_UNKNOWN, "it took too long: ask again with the same key")
+		}
+		return Refuse(Status_UNAVAILABLE, "it took too long")
+	}
+	return Refuse(Status_INTERNAL, "")
 }
