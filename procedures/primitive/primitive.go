@@ -28,8 +28,7 @@
 //
 // # Constant time
 //
-// Ed25519, X25519, the hashes and ChaCha20-Poly1305 neither branch on secrets nor use
-// them as an index. Two things do not have that property, and say so where they
-// are: the multiplication of the secp256k1 generator, and the search for a word of a
-// mnemonic.
+// Nothing here branches on a secret or uses one as an index, with two exceptions: the
+// search for a word of a mnemonic in its list, and AES on a machine without
+// instructions for it.
 package primitive

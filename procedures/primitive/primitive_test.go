@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 // newRand returns the source of a differential test: random, and the same on each run.
@@ -62,4 +63,26 @@ func mustPanic(t *testing.T, name string, f func()) {
 		}
 	}()
 	f()
+}
+
+// turns measures two functions in turns, so that other load on the machine meets both.
+type turns struct {
+	b          *testing.B
+	ours, base time.Duration
+}
+
+func newTurns(b *testing.B) *turns { return &turns{b: b} }
+
+func (m *turns) run(ours, base func()) {
+	start := time.Now()
+	ours()
+	middle := time.Now()
+	base()
+	m.ours, m.base = m.ours+middle.Sub(start), m.base+time.Since(middle)
+}
+
+// report reports what ours took, and its ratio to base.
+func (m *turns) report(unit, ratio string) {
+	m.b.ReportMetric(float64(m.ours.Nanoseconds())/float64(m.b.N), unit)
+	m.b.ReportMetric(float64(m.ours)/float64(m.base), ratio)
 }
