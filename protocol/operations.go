@@ -60,7 +60,7 @@ type Operation struct {
 	Door    Door
 	In      []Field
 	Out     []string // fields of the response
-	Changes bool     // changes the state: has two steps, takes an idempotency key
+	Changes bool     // changes the state: has two steps
 }
 
 var (
@@ -103,6 +103,7 @@ var Operations = []Operation{
 	{Name: "record.remove", Door: DoorPeer, Doc: "revoke a record and wipe it", Changes: true, In: []Field{writeAt}},
 	{Name: "zone.abort", Door: DoorZone, Doc: "undo a staged change, and all after it",
 		In: []Field{{Name: "sequence", Required: true}}},
+	{Name: "zone.adopt", Door: DoorZone, Doc: "go on with the file that zone.fold gave: it is on the disk"},
 	{Name: "zone.commit", Door: DoorZone, Doc: "let a staged change, and all before it, be seen",
 		In: []Field{{Name: "sequence", Required: true}}},
 	{Name: "zone.create", Door: DoorZone, Doc: "make an empty snapshot under a new root key",
@@ -113,9 +114,9 @@ var Operations = []Operation{
 	{Name: "zone.key", Door: DoorPeer, Doc: "tell the zone's public key, to seal a secret that is to be written",
 		In: []Field{{Name: "location", Needs: Write, Doc: "where it is to be written; a peer must say"}}, Out: []string{"public_key"}},
 	{Name: "zone.open", Door: DoorZone, Doc: "take a snapshot, a part at a time, and open it",
-		In: []Field{{Name: "secret", Doc: "the passphrase, with the last part"}, {Name: "snapshot", Doc: "the next part of the file"},
+		In: []Field{{Name: "secret", Doc: "the passphrase, with the first part"}, {Name: "snapshot", Doc: "the next part of the file"},
 			{Name: "more", Doc: "more parts follow"}, {Name: "device", Doc: "8 bytes, written into changes"}},
-		Out: []string{"length", "recovered"}},
+		Out: []string{"length", "base", "recovered", "change"}},
 }
 
 // Lookup finds an operation by its name.
@@ -176,9 +177,6 @@ func Check(req *Request, door Door) *Response {
 	if len(req.Id) != 16 {
 		return Invalid("id", "must be 16 bytes")
 	}
-	if n := len(req.IdempotencyKey); n > MaxIdempotency || n > 0 && !op.Changes {
-		return Invalid("idempotency_key", "at most 64 bytes, and only where something changes")
-	}
 	// Walk what is set, not what may be: the rows name fields as the .proto does.
 	var refusal *Response
 	var have [8]string
@@ -186,7 +184,7 @@ func Check(req *Request, door Door) *Response {
 	req.ProtoReflect().Range(func(d protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
 		name := string(d.Name())
 		switch name {
-		case "id", "operation", "timeout_ms", "idempotency_key", "to":
+		case "id", "operation", "timeout_ms", "to":
 			return true
 		}
 		set = append(set, name)

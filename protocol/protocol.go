@@ -31,7 +31,6 @@ const (
 	MaxSegment     = 256             // bytes of one location segment
 	MaxSecret      = 64 << 10        // bytes of a secret, before sealing
 	MaxPage        = 1000            // entries a listing gives at once
-	MaxIdempotency = 64              // bytes of an idempotency key
 	MaxTimeout     = 5 * time.Minute // of one request; a longer one is cut to this
 	DefaultTimeout = 30 * time.Second
 )

@@ -44,7 +44,7 @@ const (
 	Status_UNSUPPORTED_VERSION Status = 12 // the snapshot is of another version
 	Status_NOT_A_SNAPSHOT      Status = 13
 	Status_NO_SPACE            Status = 14 // the disk or a limit is full; nothing was changed
-	Status_OUTCOME_UNKNOWN     Status = 15 // a change may or may not have happened: ask again with the same key
+	Status_OUTCOME_UNKNOWN     Status = 15 // a change may or may not have happened: look before asking again
 	Status_UNAVAILABLE         Status = 16 // the node is stopping or cannot do it now
 	Status_INTERNAL            Status = 17
 	Status_MISSING             Status = 18 // there is no snapshot file
@@ -319,26 +319,25 @@ func (x *Location) GetRecordId() []byte {
 }
 
 type Request struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Id             []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // 16 random bytes: binds sealed values, names the request in logs
-	Operation      string                 `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
-	TimeoutMs      uint32                 `protobuf:"varint,3,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`               // how long the asker waits; 0: the node's own limit
-	IdempotencyKey []byte                 `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"` // 1 to 64 bytes
-	To             string                 `protobuf:"bytes,14,opt,name=to,proto3" json:"to,omitempty"`                                              // at the local door: the peer to ask instead, by name, id or address
-	Location       *Location              `protobuf:"bytes,5,opt,name=location,proto3" json:"location,omitempty"`
-	Target         *Location              `protobuf:"bytes,6,opt,name=target,proto3" json:"target,omitempty"`
-	Kind           string                 `protobuf:"bytes,7,opt,name=kind,proto3" json:"kind,omitempty"`
-	Message        []byte                 `protobuf:"bytes,8,opt,name=message,proto3,oneof" json:"message,omitempty"`
-	Secret         []byte                 `protobuf:"bytes,9,opt,name=secret,proto3" json:"secret,omitempty"`                      // sealed to the zone's key
-	ReplyKey       []byte                 `protobuf:"bytes,10,opt,name=reply_key,json=replyKey,proto3" json:"reply_key,omitempty"` // X25519, what a secret answer is sealed to
-	After          []byte                 `protobuf:"bytes,11,opt,name=after,proto3" json:"after,omitempty"`                       // where a page begins
-	Limit          uint32                 `protobuf:"varint,12,opt,name=limit,proto3" json:"limit,omitempty"`
-	Overwrite      bool                   `protobuf:"varint,13,opt,name=overwrite,proto3" json:"overwrite,omitempty"` // replace the record that is there
-	Name           string                 `protobuf:"bytes,20,opt,name=name,proto3" json:"name,omitempty"`
-	Address        string                 `protobuf:"bytes,21,opt,name=address,proto3" json:"address,omitempty"`
-	Text           string                 `protobuf:"bytes,22,opt,name=text,proto3" json:"text,omitempty"`
-	Peer           string                 `protobuf:"bytes,23,opt,name=peer,proto3" json:"peer,omitempty"`
-	Query          string                 `protobuf:"bytes,24,opt,name=query,proto3" json:"query,omitempty"` // an operation, asked about
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // 16 random bytes: binds sealed values, names the request in logs
+	Operation string                 `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	TimeoutMs uint32                 `protobuf:"varint,3,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // how long the asker waits; 0: the node's own limit
+	To        string                 `protobuf:"bytes,14,opt,name=to,proto3" json:"to,omitempty"`                                // at the local door: the peer to ask instead, by name, id or address
+	Location  *Location              `protobuf:"bytes,5,opt,name=location,proto3" json:"location,omitempty"`
+	Target    *Location              `protobuf:"bytes,6,opt,name=target,proto3" json:"target,omitempty"`
+	Kind      string                 `protobuf:"bytes,7,opt,name=kind,proto3" json:"kind,omitempty"`
+	Message   []byte                 `protobuf:"bytes,8,opt,name=message,proto3,oneof" json:"message,omitempty"`
+	Secret    []byte                 `protobuf:"bytes,9,opt,name=secret,proto3" json:"secret,omitempty"`                      // sealed to the zone's key
+	ReplyKey  []byte                 `protobuf:"bytes,10,opt,name=reply_key,json=replyKey,proto3" json:"reply_key,omitempty"` // X25519, what a secret answer is sealed to
+	After     []byte                 `protobuf:"bytes,11,opt,name=after,proto3" json:"after,omitempty"`                       // where a page begins
+	Limit     uint32                 `protobuf:"varint,12,opt,name=limit,proto3" json:"limit,omitempty"`
+	Overwrite bool                   `protobuf:"varint,13,opt,name=overwrite,proto3" json:"overwrite,omitempty"` // replace the record that is there
+	Name      string                 `protobuf:"bytes,20,opt,name=name,proto3" json:"name,omitempty"`
+	Address   string                 `protobuf:"bytes,21,opt,name=address,proto3" json:"address,omitempty"`
+	Text      string                 `protobuf:"bytes,22,opt,name=text,proto3" json:"text,omitempty"`
+	Peer      string                 `protobuf:"bytes,23,opt,name=peer,proto3" json:"peer,omitempty"`
+	Query     string                 `protobuf:"bytes,24,opt,name=query,proto3" json:"query,omitempty"` // an operation, asked about
 	// Between a node and its zone only.
 	Sequence      uint64 `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Snapshot      []byte `protobuf:"bytes,31,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
@@ -398,13 +397,6 @@ func (x *Request) GetTimeoutMs() uint32 {
 		return x.TimeoutMs
 	}
 	return 0
-}
-
-func (x *Request) GetIdempotencyKey() []byte {
-	if x != nil {
-		return x.IdempotencyKey
-	}
-	return nil
 }
 
 func (x *Request) GetTo() string {
@@ -568,7 +560,8 @@ type Response struct {
 	Snapshot      []byte  `protobuf:"bytes,31,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	More          bool    `protobuf:"varint,32,opt,name=more,proto3" json:"more,omitempty"`
 	Length        uint64  `protobuf:"varint,33,opt,name=length,proto3" json:"length,omitempty"`       // bytes of the file that hold a state
-	Recovered     bool    `protobuf:"varint,34,opt,name=recovered,proto3" json:"recovered,omitempty"` // the file's end was cut short
+	Base          uint64  `protobuf:"varint,34,opt,name=base,proto3" json:"base,omitempty"`           // bytes of the file before its journal
+	Recovered     bool    `protobuf:"varint,35,opt,name=recovered,proto3" json:"recovered,omitempty"` // the file's end was cut short
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -725,6 +718,13 @@ func (x *Response) GetMore() bool {
 func (x *Response) GetLength() uint64 {
 	if x != nil {
 		return x.Length
+	}
+	return 0
+}
+
+func (x *Response) GetBase() uint64 {
+	if x != nil {
+		return x.Base
 	}
 	return 0
 }
@@ -894,6 +894,7 @@ type NodeStatus struct {
 	Recovered     bool                   `protobuf:"varint,7,opt,name=recovered,proto3" json:"recovered,omitempty"` // the snapshot's end had been cut short when it was opened
 	Peers         uint32                 `protobuf:"varint,8,opt,name=peers,proto3" json:"peers,omitempty"`
 	Connected     uint32                 `protobuf:"varint,9,opt,name=connected,proto3" json:"connected,omitempty"`
+	PolicyError   string                 `protobuf:"bytes,10,opt,name=policy_error,json=policyError,proto3" json:"policy_error,omitempty"` // why the policy is not in force: until it is mended, no peer may do anything
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -989,6 +990,13 @@ func (x *NodeStatus) GetConnected() uint32 {
 		return x.Connected
 	}
 	return 0
+}
+
+func (x *NodeStatus) GetPolicyError() string {
+	if x != nil {
+		return x.PolicyError
+	}
+	return ""
 }
 
 // Zone is the zone's posture.
@@ -1258,13 +1266,12 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\x97\x05\n" +
+	"\b_version\"\xf4\x04\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\x03 \x01(\rR\ttimeoutMs\x12'\n" +
-	"\x0fidempotency_key\x18\x04 \x01(\fR\x0eidempotencyKey\x12\x0e\n" +
+	"timeout_ms\x18\x03 \x01(\rR\ttimeoutMs\x12\x0e\n" +
 	"\x02to\x18\x0e \x01(\tR\x02to\x123\n" +
 	"\blocation\x18\x05 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12/\n" +
 	"\x06target\x18\x06 \x01(\v2\x17.stronghold.v1.LocationR\x06target\x12\x12\n" +
@@ -1287,7 +1294,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04cost\x18! \x01(\rR\x04cost\x12\x16\n" +
 	"\x06device\x18\" \x01(\fR\x06deviceB\n" +
 	"\n" +
-	"\b_message\"\xf2\x04\n" +
+	"\b_messageJ\x04\b\x04\x10\x05\"\x86\x05\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -1308,8 +1315,9 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06change\x18\x1e \x01(\v2\x15.stronghold.v1.ChangeR\x06change\x12\x1a\n" +
 	"\bsnapshot\x18\x1f \x01(\fR\bsnapshot\x12\x12\n" +
 	"\x04more\x18  \x01(\bR\x04more\x12\x16\n" +
-	"\x06length\x18! \x01(\x04R\x06length\x12\x1c\n" +
-	"\trecovered\x18\" \x01(\bR\trecovered\"\xa2\x01\n" +
+	"\x06length\x18! \x01(\x04R\x06length\x12\x12\n" +
+	"\x04base\x18\" \x01(\x04R\x04base\x12\x1c\n" +
+	"\trecovered\x18# \x01(\bR\trecovered\"\xa2\x01\n" +
 	"\x05Entry\x123\n" +
 	"\blocation\x18\x01 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -1322,7 +1330,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1c\n" +
 	"\taddresses\x18\x03 \x03(\tR\taddresses\x12\x1c\n" +
-	"\tconnected\x18\x04 \x01(\bR\tconnected\"\x8b\x02\n" +
+	"\tconnected\x18\x04 \x01(\bR\tconnected\"\xae\x02\n" +
 	"\n" +
 	"NodeStatus\x12\x17\n" +
 	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12\x1c\n" +
@@ -1333,7 +1341,9 @@ const file_stronghold_proto_rawDesc = "" +
 	"\aversion\x18\x06 \x01(\tR\aversion\x12\x1c\n" +
 	"\trecovered\x18\a \x01(\bR\trecovered\x12\x14\n" +
 	"\x05peers\x18\b \x01(\rR\x05peers\x12\x1c\n" +
-	"\tconnected\x18\t \x01(\rR\tconnected\"{\n" +
+	"\tconnected\x18\t \x01(\rR\tconnected\x12!\n" +
+	"\fpolicy_error\x18\n" +
+	" \x01(\tR\vpolicyError\"{\n" +
 	"\x04Zone\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\rR\x03pid\x12,\n" +
 	"\x06layers\x18\x02 \x03(\v2\x14.stronghold.v1.LayerR\x06layers\x12\x1d\n" +

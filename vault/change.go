@@ -129,7 +129,7 @@ func (tx *Tx) find(p Place) (*Record, Place, error) {
 		if next == 0 {
 			return nil, p, ErrNotFound
 		}
-		p = p.version(next - 1)
+		p = p.Version(next - 1)
 	}
 	r := tx.latest(p)
 	if r == nil || r.Revoked {
@@ -209,7 +209,7 @@ func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
 		if p.VaultName == nil {
 			return p, ErrNotFound
 		}
-		p = p.version(tx.next(p))
+		p = p.Version(tx.next(p))
 	}
 	old := tx.latest(p)
 	if old != nil && !old.Revoked && !overwrite {

@@ -69,23 +69,13 @@ func At(client, vault, record []byte) Place {
 	return p
 }
 
-// Version is the place of counter record n at these paths.
-func Version(client, vault []byte, n uint64) Place { return In(client, vault).version(n) }
-
-// Head is the place of the last counter record when reading, of the next when writing.
-func Head(client, vault []byte) Place {
-	p := In(client, vault)
-	p.Counter, p.Head = true, true
-	return p
-}
-
 // In is a vault as a place, without a record.
 func In(client, vault []byte) Place {
 	return Place{Client: ClientID(client), Vault: VaultID(vault), ClientName: client, VaultName: vault}
 }
 
-// version is counter record n in p's vault.
-func (p Place) version(n uint64) Place {
+// Version is counter record n in p's vault, whose name must be known.
+func (p Place) Version(n uint64) Place {
 	p.Counter, p.Head, p.Number, p.RecordName = true, false, n, nil
 	p.Record = CounterID(p.VaultName, n)
 	return p

@@ -109,7 +109,7 @@ func (db *DB) find(p Place) (*Record, Place, error) {
 		if v.next == 0 || p.VaultName == nil {
 			return nil, p, ErrNotFound
 		}
-		p = p.version(v.next - 1)
+		p = p.Version(v.next - 1)
 	}
 	r, ok := get(v.records, p.Record)
 	if !ok || r.Revoked {

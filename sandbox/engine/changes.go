@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"sync"
+
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/vault"
+)
+
+// end is where the journal ended after a change that is not committed yet.
+type end struct {
+	seq    uint64
+	before [16]byte // the journal's tag before the change
+}
+
+// change stages what f does and puts the sealed entry into resp. Changes are
+// sealed in the order of their numbers, since each entry authenticates the one
+// before it.
+func (e *Engine) change(resp *protocol.Response, f func(*vault.Tx) error) error {
+	e.journal.Lock()
+	defer e.journal.Unlock()
+	c, err := e.state.DB.Stage(f)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return nil // nothing to write
+	}
+	before := e.state.Journal.Tag()
+	entry, err := e.state.Journal.Seal(c)
+	if err != nil {
+		e.state.DB.Abort(c.Sequence)
+		return err
+	}
+	e.ends = append(e.ends, end{c.Sequence, before})
+	resp.Change = &protocol.Change{Sequence: c.Sequence, Entry: entry}
+	return nil
+}
+
+// commit lets others see all changes up to seq: they are on the disk.
+func (e *Engine) commit(seq uint64) (*protocol.Response, error) {
+	e.journal.Lock()
+	defer e.journal.Unlock()
+	if err := e.state.DB.Commit(seq); err != nil {
+		return nil, err
+	}
+	for len(e.ends) > 0 && e.ends[0].seq <= seq {
+		e.ends = e.ends[1:]
+	}
+	return new(protocol.Response), nil
+}
+
+// abort forgets all changes from seq on: they are not on the disk.
+func (e *Engine) abort(seq uint64) (*protocol.Response, error) {
+	e.journal.Lock()
+	defer e.journal.Unlock()
+	for i, end := range e.ends {
+		if end.seq >= seq {
+			e.state.DB.Abort(end.seq)
+			e.state.Journal.Restart(end.before)
+			e.ends = e.ends[:i]
+			break
+		}
+	}
+	return new(protocol.Response), nil
+}
+
+// unseal opens the secret of a request, once: a sealed value that comes again
+// was copied by somebody on its way. The caller wipes it.
+func (e *Engine) unseal(req *protocol.Request) ([]byte, error) {
+	if err := e.seen.add([32]byte(req.Secret)); err != nil {
+		return nil, err
+	}
+	return protocol.Open(e.key, req, "secret", protocol.ToZone, req.Secret)
+}
+
+// seen remembers the sealed inputs this zone has taken, by their encapsulated
+// keys, which are random. It grows until the zone ends, up to a limit that an
+// honest node does not reach between two locks.
+type seen struct {
+	mu   sync.Mutex
+	keys map[[32]byte]struct{}
+}
+
+const maxSeen = 1 << 20 // 32 MiB, and as much again for the map
+
+func (s *seen) add(key [32]byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, again := s.keys[key]; again {
+		return protocol.ErrSealed
+	}
+	if len(s.keys) >= maxSeen {
+		return errFull
+	}
+	if s.keys == nil {
+		s.keys = map[[32]byte]struct{}{}
+	}
+	s.keys[key] = struct{}{}
+	return nil
+}

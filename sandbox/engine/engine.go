@@ -1,0 +1,205 @@
+// Package engine is what runs inside the zone: the state behind the requests.
+//
+// An [Engine] is locked until zone.open has brought it a snapshot. It answers
+// every operation that touches a secret. One that changes something has two
+// steps: the answer carries the change as a sealed journal entry, which the node
+// appends to its file and then names in zone.commit, or in zone.abort; only
+// then do others see it. The engine opens no file and remembers nothing: all
+// that lasts is in what it hands out.
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/stronghold-go/stronghold/procedures"
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
+	"github.com/stronghold-go/stronghold/snapshot"
+	"github.com/stronghold-go/stronghold/vault"
+)
+
+// ArenaSize is how much guarded memory the engine needs, in bytes: the keys, and
+// for each request under way an opened record and what is computed from it.
+const ArenaSize = 2 << 20
+
+// Engine answers requests. It is a protocol.Handler at the zone's door.
+type Engine struct {
+	arena *memory.Arena
+	key   *protocol.SealKey // lives as long as the engine: what was sealed to it before opens no more after
+	seen  seen
+
+	mu    sync.RWMutex
+	state *snapshot.State // nil while locked
+
+	bringing sync.Mutex
+	opening  *opening // a snapshot that is being brought
+
+	journal sync.Mutex // changes are staged and sealed in the order of their numbers
+	ends    []end      // where the journal ended before each change that is not committed
+	folding *folding   // a file that is being given out
+}
+
+// New returns a locked engine whose secrets lie in arena.
+func New(arena *memory.Arena) (*Engine, error) {
+	key, err := protocol.NewSealKey()
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{arena: arena, key: key}, nil
+}
+
+// Serve is Handle on encoded messages, as the pipe carries them.
+func (e *Engine) Serve(ctx context.Context, request []byte) ([]byte, error) {
+	req := new(protocol.Request)
+	if err := protocol.Unmarshal(request, req); err != nil {
+		return nil, err
+	}
+	resp, err := e.Handle(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return protocol.Marshal(resp)
+}
+
+// Handle answers req. It trusts that the asker may ask; what a request must look
+// like it checks itself.
+func (e *Engine) Handle(_ context.Context, req *protocol.Request) (*protocol.Response, error) {
+	if refusal := protocol.Check(req, protocol.DoorZone); refusal != nil {
+		return refusal, nil
+	}
+	resp, err := e.dispatch(req)
+	if err != nil {
+		return refuse(err), nil
+	}
+	resp.Status = protocol.Status_OK
+	return resp, nil
+}
+
+func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
+	switch req.Operation {
+	case "zone.key":
+		return &protocol.Response{PublicKey: e.key.Public()}, nil
+	case "zone.create":
+		return e.create(req)
+	case "zone.open":
+		return e.open(req)
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.state == nil {
+		return nil, errLocked
+	}
+	switch req.Operation {
+	case "ed25519.sign":
+		return e.sign(req)
+	case "key.generate":
+		return e.generate(req)
+	case "key.import":
+		return e.importKey(req)
+	case "key.public":
+		return e.public(req)
+	case "record.list":
+		return e.list(req)
+	case "record.remove":
+		return e.remove(req)
+	case "zone.abort":
+		return e.abort(req.Sequence)
+	case "zone.adopt":
+		return e.adopt()
+	case "zone.commit":
+		return e.commit(req.Sequence)
+	case "zone.fold":
+		return e.fold(req)
+	}
+	return nil, errUnsupported
+}
+
+// Errors that only the engine makes.
+var (
+	errLocked      = errors.New("engine: locked")
+	errUnsupported = errors.New("engine: unsupported")
+	errBusy        = errors.New("engine: busy")
+	errFull        = errors.New("engine: full")
+)
+
+// refuse is the one place where an error becomes a status.
+func refuse(err error) *protocol.Response {
+	var input *procedures.InputError
+	var version *snapshot.VersionError
+	var damaged *snapshot.DamagedError
+	var cost *snapshot.CostError
+	switch {
+	case errors.As(err, &input):
+		return protocol.Invalid(input.Field, input.Reason)
+	case errors.Is(err, protocol.ErrSealed):
+		return protocol.Invalid("secret", "does not open: it was sealed to another zone, or for another request")
+	case errors.Is(err, errLocked):
+		return protocol.Refuse(protocol.Status_LOCKED, "")
+	case errors.Is(err, errUnsupported):
+		return protocol.Refuse(protocol.Status_UNSUPPORTED, "no such operation here")
+	case errors.Is(err, errBusy):
+		return protocol.Refuse(protocol.Status_UNAVAILABLE, "something else is under way")
+	case errors.Is(err, vault.ErrNotFound):
+		return protocol.Refuse(protocol.Status_NOT_FOUND, "")
+	case errors.Is(err, vault.ErrExists):
+		return protocol.Refuse(protocol.Status_EXISTS, "")
+	case errors.Is(err, procedures.ErrKind):
+		return protocol.Refuse(protocol.Status_WRONG_KIND, "")
+	case errors.Is(err, vault.ErrTooLarge), errors.Is(err, memory.ErrFull), errors.Is(err, errFull):
+		return protocol.Refuse(protocol.Status_NO_SPACE, "")
+	case errors.Is(err, snapshot.ErrNotASnapshot):
+		return protocol.Refuse(protocol.Status_NOT_A_SNAPSHOT, "")
+	case errors.As(err, &version):
+		return protocol.Refuse(protocol.Status_UNSUPPORTED_VERSION, version.Error())
+	case errors.Is(err, snapshot.ErrWrongKey):
+		return protocol.Refuse(protocol.Status_WRONG_KEY, "")
+	case errors.As(err, &damaged):
+		return protocol.Refuse(protocol.Status_DAMAGED, damaged.Error())
+	case errors.As(err, &cost):
+		return protocol.Refuse(protocol.Status_TOO_EXPENSIVE, cost.Error())
+	}
+	return protocol.Refuse(protocol.Status_INTERNAL, "")
+}
+
+// place turns a location into where the vault keeps it.
+func place(l *protocol.Location) vault.Place {
+	p := vault.In(l.Client, l.Vault)
+	if l.ClientId != nil {
+		p.Client = vault.ID(l.ClientId)
+	}
+	if l.VaultId != nil {
+		p.Vault = vault.ID(l.VaultId)
+	}
+	switch {
+	case l.RecordId != nil:
+		p.Record = vault.ID(l.RecordId)
+	case l.Head:
+		p.Counter, p.Head = true, true
+	case l.Version != nil && p.VaultName != nil:
+		p = p.Version(*l.Version)
+	case l.Record != nil:
+		p.RecordName = l.Record
+		p.Record = vault.RecordID(p.Vault, l.Record)
+	}
+	return p
+}
+
+// location is place the other way round: names where they are known.
+func location(p vault.Place) *protocol.Location {
+	l := &protocol.Location{Client: p.ClientName, Vault: p.VaultName, Record: p.RecordName}
+	if l.Client == nil {
+		l.ClientId = p.Client[:]
+	}
+	if l.Vault == nil {
+		l.VaultId = p.Vault[:]
+	}
+	switch {
+	case p.Counter:
+		l.Version = &p.Number
+	case l.Record == nil:
+		l.RecordId = p.Record[:]
+	}
+	return l
+}

@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"runtime/debug"
+
+	"github.com/stronghold-go/stronghold/procedures"
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
+	"github.com/stronghold-go/stronghold/snapshot"
+)
+
+// PartSize is how many bytes of a file pass the pipe at once, at most.
+const PartSize = 4 << 20
+
+// create makes a new snapshot. It is given out and not opened: whoever asked
+// writes it and unlocks it like any other.
+func (e *Engine) create(req *protocol.Request) (*protocol.Response, error) {
+	passphrase, err := e.unseal(req)
+	if err != nil {
+		return nil, err
+	}
+	defer memory.Wipe(passphrase)
+	if len(passphrase) == 0 {
+		return nil, &procedures.InputError{Field: "secret", Reason: "a passphrase is not empty"}
+	}
+	cost := int(req.Cost)
+	if cost == 0 {
+		cost = snapshot.DefaultCost
+	}
+	if cost < snapshot.MinCost || cost > snapshot.MaxCost {
+		return nil, &procedures.InputError{Field: "cost", Reason: "must be 17 to 22"}
+	}
+	state, err := snapshot.Create(e.arena, passphrase, cost)
+	if err != nil {
+		return nil, err
+	}
+	defer state.Close()
+	defer debug.FreeOSMemory() // the password hash took hundreds of megabytes
+	var out bytes.Buffer
+	journal, err := snapshot.Write(&out, state.Keys, state.Header, state.DB.Freeze())
+	if err != nil {
+		return nil, err
+	}
+	journal.Close()
+	return &protocol.Response{Snapshot: out.Bytes()}, nil
+}
+
+// opening is a snapshot on its way in: the parts go through a pipe to the reader.
+type opening struct {
+	parts *io.PipeWriter
+	done  chan struct{}
+	state *snapshot.State
+	err   error
+}
+
+func (e *Engine) open(req *protocol.Request) (*protocol.Response, error) {
+	e.bringing.Lock()
+	defer e.bringing.Unlock()
+	e.mu.RLock()
+	unlocked := e.state != nil
+	e.mu.RUnlock()
+	if unlocked {
+		return nil, errBusy
+	}
+	if req.Secret != nil {
+		if err := e.begin(req); err != nil {
+			return nil, err
+		}
+	}
+	o := e.opening
+	if o == nil {
+		return nil, errBusy
+	}
+	// A reader that has seen enough closes its end: then the write fails.
+	if _, err := o.parts.Write(req.Snapshot); err == nil && req.More {
+		return new(protocol.Response), nil
+	}
+	o.parts.Close()
+	<-o.done
+	e.opening = nil
+	debug.FreeOSMemory() // the password hash took hundreds of megabytes
+	if o.err != nil {
+		return nil, o.err
+	}
+	e.mu.Lock()
+	e.state = o.state
+	e.mu.Unlock()
+	return &protocol.Response{Length: uint64(o.state.Length), Base: uint64(o.state.Base), Recovered: o.state.Recovered,
+		Change: &protocol.Change{Sequence: o.state.DB.Sequence()}}, nil
+}
+
+// begin starts to read a snapshot, in place of one that was not brought whole.
+func (e *Engine) begin(req *protocol.Request) error {
+	if e.opening != nil {
+		e.opening.parts.CloseWithError(errors.New("engine: another snapshot is brought"))
+		<-e.opening.done
+		if e.opening.state != nil {
+			e.opening.state.Close()
+		}
+		e.opening = nil
+	}
+	passphrase, err := e.unseal(req)
+	if err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	o := &opening{parts: w, done: make(chan struct{})}
+	options := snapshot.Options{Arena: e.arena}
+	copy(options.Device[:], req.Device)
+	go func() {
+		defer close(o.done)
+		defer memory.Wipe(passphrase)
+		o.state, o.err = snapshot.Read(r, passphrase, options)
+		r.Close()
+	}()
+	e.opening = o
+	return nil
+}
+
+// folding is a new file on its way out.
+type folding struct {
+	parts   *io.PipeReader
+	journal *snapshot.Journal // of the new file; set when all of it was given out
+	whole   bool
+	state   uint64 // the number of the last change in it
+}
+
+// fold gives out the committed state as a new file. Nothing may be staged
+// meanwhile: the node holds its changes back.
+func (e *Engine) fold(req *protocol.Request) (*protocol.Response, error) {
+	e.journal.Lock()
+	defer e.journal.Unlock()
+	if !req.More {
+		if len(e.ends) > 0 {
+			return nil, errBusy
+		}
+		if e.folding != nil {
+			e.folding.parts.Close()
+		}
+		r, w := io.Pipe()
+		state, view := e.state, e.state.DB.Freeze()
+		f := &folding{parts: r, state: view.Sequence}
+		go func() {
+			var err error
+			f.journal, err = snapshot.Write(w, state.Keys, state.Header, view)
+			w.CloseWithError(err) // nil means the end
+		}()
+		e.folding = f
+	}
+	f := e.folding
+	if f == nil || f.whole {
+		return nil, errBusy
+	}
+	part := make([]byte, PartSize)
+	n, err := io.ReadFull(f.parts, part)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		e.folding = nil
+		return nil, err
+	}
+	f.whole = err != nil
+	return &protocol.Response{Snapshot: part[:n], More: !f.whole}, nil
+}
+
+// adopt goes on with the journal of the file that was given out: it has taken
+// the place of the old one.
+func (e *Engine) adopt() (*protocol.Response, error) {
+	e.journal.Lock()
+	defer e.journal.Unlock()
+	if e.folding == nil || !e.folding.whole || len(e.ends) > 0 || e.folding.state != e.state.DB.Sequence() {
+		return nil, errBusy
+	}
+	e.state.Journal.Close()
+	e.state.Journal = e.folding.journal
+	e.folding = nil
+	return new(protocol.Response), nil
+}

@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"github.com/stronghold-go/stronghold/procedures"
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
+	"github.com/stronghold-go/stronghold/vault"
+)
+
+func (e *Engine) sign(req *protocol.Request) (*protocol.Response, error) {
+	resp := new(protocol.Response)
+	return resp, e.state.DB.Lend(place(req.Location), func(r *vault.Record, secret []byte) (err error) {
+		resp.Signature, err = procedures.Ed25519Sign(e.arena, r.Kind, secret, req.Message)
+		return err
+	})
+}
+
+func (e *Engine) public(req *protocol.Request) (*protocol.Response, error) {
+	resp := new(protocol.Response)
+	return resp, e.state.DB.Lend(place(req.Location), func(r *vault.Record, secret []byte) (err error) {
+		resp.Kind = procedures.KindName(r.Kind)
+		resp.PublicKey, err = procedures.PublicKey(r.Kind, secret)
+		return err
+	})
+}
+
+func (e *Engine) generate(req *protocol.Request) (*protocol.Response, error) {
+	kind, err := procedures.KindOf(req.Kind)
+	if err != nil {
+		return nil, err
+	}
+	secret, public, err := procedures.GenerateKey(e.arena, kind)
+	if err != nil {
+		return nil, err
+	}
+	return e.putKey(req, vault.Value{Kind: kind}, secret, public)
+}
+
+func (e *Engine) importKey(req *protocol.Request) (*protocol.Response, error) {
+	kind, err := procedures.KindOf(req.Kind)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := e.unseal(req)
+	if err != nil {
+		return nil, err
+	}
+	defer memory.Wipe(raw)
+	secret, public, err := procedures.ImportKey(e.arena, kind, raw)
+	if err != nil {
+		return nil, err
+	}
+	return e.putKey(req, vault.Value{Kind: kind, Flags: vault.FromOutside}, secret, public)
+}
+
+// putKey stores a new key and destroys the copy it was given.
+func (e *Engine) putKey(req *protocol.Request, v vault.Value, secret *memory.Secret, public []byte) (*protocol.Response, error) {
+	defer secret.Destroy()
+	resp := &protocol.Response{Kind: procedures.KindName(v.Kind), PublicKey: public}
+	err := secret.Use(func(b []byte) error {
+		v.Secret = b
+		return e.change(resp, func(tx *vault.Tx) error {
+			_, err := tx.Put(place(req.Location), v, req.Overwrite)
+			return err
+		})
+	})
+	return resp, err
+}
+
+func (e *Engine) remove(req *protocol.Request) (*protocol.Response, error) {
+	resp := new(protocol.Response)
+	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.Revoke(place(req.Location)) })
+}
+
+func (e *Engine) list(req *protocol.Request) (*protocol.Response, error) {
+	limit := int(req.Limit)
+	if limit == 0 {
+		limit = defaultPage
+	}
+	after, err := cursor(req.After)
+	if err != nil {
+		return nil, err
+	}
+	var client, in *vault.ID
+	depth := req.Location.Depth()
+	if depth > 0 {
+		p := place(req.Location)
+		client = &p.Client
+		if depth > 1 {
+			in = &p.Vault
+		}
+	}
+	page, more, err := e.state.DB.List(client, in, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	resp := new(protocol.Response)
+	for _, l := range page {
+		resp.Entries = append(resp.Entries, &protocol.Entry{
+			Location: location(l.Place), Kind: procedures.KindName(l.Record.Kind), Hint: l.Record.Hint,
+			CreatedMs: uint64(l.Record.Created.UnixMilli), ChangedMs: uint64(l.Record.Changed.UnixMilli)})
+	}
+	if more {
+		last := page[len(page)-1].Place
+		for _, id := range []vault.ID{last.Client, last.Vault, last.Record} {
+			resp.Next = append(resp.Next, id[:]...)
+		}
+	}
+	return resp, nil
+}
+
+const defaultPage = 100
+
+// cursor reads a page's beginning: the ids of the last record of the page before.
+func cursor(b []byte) (c vault.Cursor, err error) {
+	if len(b) == 0 {
+		return c, nil
+	}
+	if len(b) != 3*len(vault.ID{}) {
+		return c, &procedures.InputError{Field: "after", Reason: "not a cursor"}
+	}
+	for i := range c {
+		copy(c[i][:], b[i*len(vault.ID{}):])
+	}
+	return c, nil
+}

@@ -1,0 +1,172 @@
+package snapshot
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/stronghold-go/stronghold/vault"
+)
+
+// errMalformed is what a decoder says; callers turn it into where.
+var errMalformed = errors.New("snapshot: malformed")
+
+// decoder reads big-endian integers and byte strings. After an error it yields
+// zeros, so that callers check once.
+type decoder struct {
+	r   io.Reader
+	buf [24]byte
+	err error
+}
+
+func (d *decoder) fill(b []byte) []byte {
+	if d.err == nil {
+		_, d.err = io.ReadFull(d.r, b)
+	}
+	if d.err != nil {
+		clear(b)
+	}
+	return b
+}
+
+func (d *decoder) u8() uint8   { return d.fill(d.buf[:1])[0] }
+func (d *decoder) u16() uint16 { return binary.BigEndian.Uint16(d.fill(d.buf[:2])) }
+func (d *decoder) u32() uint32 { return binary.BigEndian.Uint32(d.fill(d.buf[:4])) }
+func (d *decoder) u64() uint64 { return binary.BigEndian.Uint64(d.fill(d.buf[:8])) }
+
+func (d *decoder) id() (id vault.ID) {
+	d.fill(id[:])
+	return id
+}
+
+// bytes returns n new bytes, nil for none. Callers bound n.
+func (d *decoder) bytes(n int) []byte {
+	if n == 0 || d.err != nil {
+		return nil
+	}
+	return d.fill(make([]byte, n))
+}
+
+// limit fails the decoder if n is more than is allowed.
+func (d *decoder) limit(n, most int) int {
+	if n > most {
+		d.fail()
+	}
+	return n
+}
+
+func (d *decoder) fail() {
+	if d.err == nil {
+		d.err = errMalformed
+	}
+}
+
+// end fails the decoder unless everything was read.
+func (d *decoder) end() error {
+	if d.err == nil {
+		if n, err := io.ReadFull(d.r, d.buf[:1]); n != 0 || err != io.EOF {
+			d.fail()
+			if err != nil && err != io.EOF {
+				d.err = err
+			}
+		}
+	}
+	return d.err
+}
+
+const (
+	maxName   = 256 // bytes of a path segment
+	maxHint   = 24
+	maxSealed = vault.MaxSecret + maxName + 64 // with its nonce, tag and lengths
+	nameExtra = 64
+
+	bitRevoked = 1 << 0
+	bitCounter = 1 << 1
+)
+
+func appendName(b, sealed []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(sealed)))
+	return append(b, sealed...)
+}
+
+func (d *decoder) name() []byte { return d.bytes(d.limit(int(d.u16()), maxName+nameExtra)) }
+
+func appendStamp(b []byte, s vault.Stamp) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(s.UnixMilli))
+	b = append(b, s.Device[:]...)
+	return binary.BigEndian.AppendUint64(b, s.Sequence)
+}
+
+func (d *decoder) stamp() (s vault.Stamp) {
+	s.UnixMilli = int64(d.u64())
+	d.fill(s.Device[:])
+	s.Sequence = d.u64()
+	return s
+}
+
+func appendRecord(b []byte, r *vault.Record) []byte {
+	b = append(b, r.ID[:]...)
+	b = append(b, byte(r.Kind))
+	b = binary.BigEndian.AppendUint16(b, uint16(r.Flags))
+	var bits byte
+	if r.Revoked {
+		bits |= bitRevoked
+	}
+	if r.Counter {
+		bits |= bitCounter
+	}
+	b = append(b, bits)
+	if r.Counter {
+		b = binary.BigEndian.AppendUint64(b, r.Number)
+	}
+	b = append(b, byte(len(r.Hint)))
+	b = append(b, r.Hint...)
+	b = appendStamp(b, r.Created)
+	b = appendStamp(b, r.Changed)
+	if r.Revoked {
+		return b
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(len(r.Sealed)))
+	return append(b, r.Sealed...)
+}
+
+func (d *decoder) record() *vault.Record {
+	r := &vault.Record{ID: d.id(), Kind: vault.Kind(d.u8()), Flags: vault.Flags(d.u16())}
+	bits := d.u8()
+	if bits&^(bitRevoked|bitCounter) != 0 {
+		d.fail()
+	}
+	r.Revoked, r.Counter = bits&bitRevoked != 0, bits&bitCounter != 0
+	if r.Counter {
+		r.Number = d.u64()
+	}
+	r.Hint = d.bytes(d.limit(int(d.u8()), maxHint))
+	r.Created = d.stamp()
+	r.Changed = d.stamp()
+	if !r.Revoked {
+		r.Sealed = d.bytes(d.limit(int(d.u32()), maxSealed))
+	}
+	return r
+}
+
+func appendChange(b []byte, c *vault.Change) []byte {
+	b = binary.BigEndian.AppendUint64(b, c.Sequence)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(c.Edits)))
+	for i := range c.Edits {
+		e := &c.Edits[i]
+		b = append(b, e.Client[:]...)
+		b = appendName(b, e.ClientName)
+		b = append(b, e.Vault[:]...)
+		b = appendName(b, e.VaultName)
+		b = appendRecord(b, e.Record)
+	}
+	return b
+}
+
+func (d *decoder) change() (*vault.Change, error) {
+	c := &vault.Change{Sequence: d.u64()}
+	for n := d.u32(); n > 0 && d.err == nil; n-- {
+		c.Edits = append(c.Edits, vault.Edit{Client: d.id(), ClientName: d.name(), Vault: d.id(), VaultName: d.name(), Record: d.record()})
+	}
+	return c, d.end()
+}

@@ -1,0 +1,109 @@
+// Package snapshot turns a vault's state into encrypted bytes and back: bytes,
+// never paths. FORMAT.md says the same byte by byte.
+//
+// A snapshot is one file. Its header has the key slots, each of which wraps the
+// same random root key, and is authenticated under that key. Then comes the
+// state, a section for each client and an index of them, and behind it the
+// journal: the changes since, one sealed entry each, appended as they happen.
+// [Write] makes header, sections and index; [Journal] seals entries; [Read]
+// takes all of it.
+package snapshot
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/stronghold-go/stronghold/procedures/primitive"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
+)
+
+// Errors of [Read]. Each means that nothing was opened.
+var (
+	ErrNotASnapshot = errors.New("snapshot: not a snapshot")
+	ErrWrongKey     = errors.New("snapshot: no key slot opens with this")
+)
+
+// VersionError is the error for a snapshot of another version.
+type VersionError struct {
+	Major, Minor byte
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("snapshot: version %d.%d is not supported", e.Major, e.Minor)
+}
+
+// DamagedError is the error for a file that is not what was written.
+type DamagedError struct {
+	Where  string // "header", "client section", "index", "journal"
+	Offset int64  // of the block, in bytes from the file's beginning
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("snapshot: damaged: %s at byte %d", e.Where, e.Offset)
+}
+
+// CostError is the error for a passphrase slot that takes more to open than is allowed.
+type CostError struct {
+	Cost, Max int // log2 N of scrypt
+}
+
+func (e *CostError) Error() string {
+	return fmt.Sprintf("snapshot: opening takes scrypt 2^%d (%d MiB), more than the allowed 2^%d", e.Cost, 1<<max(0, e.Cost-10), e.Max)
+}
+
+const (
+	magic    = "PARTI"
+	major    = 4
+	minor    = 0
+	idSize   = 16 // of a file
+	saltSize = 32
+	macSize  = 32
+	keySize  = 32
+)
+
+// Keys are the root key and what is derived from it, in guarded memory.
+type Keys struct {
+	arena *memory.Arena
+	root  *memory.Secret
+}
+
+// NewKeys makes a random root key.
+func NewKeys(arena *memory.Arena) (*Keys, error) {
+	return keysFrom(arena, func(b []byte) { rand.Read(b) })
+}
+
+func keysFrom(arena *memory.Arena, fill func([]byte)) (*Keys, error) {
+	root, err := arena.New(keySize)
+	if err != nil {
+		return nil, err
+	}
+	root.Use(func(b []byte) error { fill(b); return nil })
+	return &Keys{arena: arena, root: root}, nil
+}
+
+// Destroy wipes the root key. Keys derived from it live on.
+func (k *Keys) Destroy() { k.root.Destroy() }
+
+// Records returns the key that names and records are sealed under.
+func (k *Keys) Records() (*memory.Secret, error) { return k.derive("records", nil, nil) }
+
+// derive returns HKDF-SHA-256 (RFC 5869) of the root key: 32 bytes. The purpose
+// is part of the info, and so is what the key is bound to.
+func (k *Keys) derive(purpose string, salt, bound []byte) (*memory.Secret, error) {
+	key, err := k.arena.New(keySize)
+	if err != nil {
+		return nil, err
+	}
+	info := append([]byte("stronghold/4 "+purpose+"\x00"), bound...)
+	memory.Erase(func() {
+		err = k.root.Use(func(root []byte) error {
+			return key.Use(func(out []byte) error { return primitive.SHA256.HKDF(out, root, salt, info) })
+		})
+	})
+	if err != nil {
+		key.Destroy()
+		return nil, err
+	}
+	return key, nil
+}

@@ -1,0 +1,118 @@
+package snapshot
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"io"
+
+	"github.com/stronghold-go/stronghold/vault"
+)
+
+// Blocks follow the header: a type, the length of what follows (8 bytes), and that.
+const (
+	blockClient  = 'C' // salt (32), STREAM of one client's vaults and records
+	blockIndex   = 'I' // STREAM of the sequence number and the list of the clients' blocks
+	blockSession = 'S' // salt (32) of the entries that follow
+	blockEntry   = 'E' // one sealed change
+
+	blockHead = 1 + 8
+)
+
+func appendBlockHead(b []byte, kind byte, size int64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, kind), uint64(size))
+}
+
+// Write writes the state as a new file with h's slots under a new file id, and
+// returns the journal of that file, which is empty.
+func Write(w io.Writer, k *Keys, h *Header, view *vault.View) (*Journal, error) {
+	head := h.renew()
+	mac, err := k.mac(&head)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(append(head.encode(), mac...)); err != nil {
+		return nil, err
+	}
+	index := binary.BigEndian.AppendUint64(nil, view.Sequence)
+	index = binary.BigEndian.AppendUint32(index, uint32(len(view.Clients)))
+	for i := range view.Clients {
+		c := &view.Clients[i]
+		salt, size, err := k.writeClient(w, c)
+		if err != nil {
+			return nil, err
+		}
+		index = append(index, c.ID[:]...)
+		index = append(index, salt...)
+		index = binary.BigEndian.AppendUint64(index, uint64(size))
+	}
+	key, err := k.derive("index", head.FileID[:], nil)
+	if err != nil {
+		return nil, err
+	}
+	defer key.Destroy()
+	if _, err := w.Write(appendBlockHead(nil, blockIndex, streamSize(int64(len(index))))); err != nil {
+		return nil, err
+	}
+	// The MAC in the index binds the slots to this state, and the other way round.
+	s := newStreamWriter(w, key, mac)
+	if _, err := s.Write(index); err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return &Journal{keys: k, file: head.FileID, last: s.tag}, nil
+}
+
+// writeClient writes a client's block and returns its salt and the size of its
+// ciphertext. The block depends on nothing else in the file, so that a client
+// that is not loaded can be copied as it is.
+func (k *Keys) writeClient(w io.Writer, c *vault.ClientView) (salt []byte, size int64, err error) {
+	salt = make([]byte, saltSize)
+	rand.Read(salt)
+	key, err := k.derive("client", salt, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer key.Destroy()
+	var plain counter
+	encodeClient(&plain, c)
+	size = streamSize(int64(plain))
+	if _, err := w.Write(append(appendBlockHead(nil, blockClient, saltSize+size), salt...)); err != nil {
+		return nil, 0, err
+	}
+	s := newStreamWriter(w, key, nil)
+	if err := encodeClient(s, c); err != nil {
+		return nil, 0, err
+	}
+	return salt, size, s.Close()
+}
+
+// counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
+
+func encodeClient(w io.Writer, c *vault.ClientView) error {
+	b := appendName(append([]byte(nil), c.ID[:]...), c.Name)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(c.Vaults)))
+	if _, err := w.Write(b); err != nil {
+		return err
+	}
+	for _, v := range c.Vaults {
+		b = append(b[:0], v.ID[:]...)
+		b = appendName(b, v.Name)
+		b = binary.BigEndian.AppendUint64(b, v.Next)
+		b = binary.BigEndian.AppendUint64(b, uint64(v.Len()))
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+		for r := range v.Records {
+			b = appendRecord(b[:0], r)
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
