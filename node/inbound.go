@@ -1,0 +1,165 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/semaphore"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// service is the resource manager's name for what this package does.
+const service = "stronghold"
+
+// serve answers one stream of a peer, until it ends. libp2p calls it, in a
+// goroutine of its own.
+func (n *Node) serve(s network.Stream) {
+	if !n.begin() {
+		s.ResetWithError(network.StreamShutdown)
+		return
+	}
+	defer n.running.Done()
+	id := s.Conn().RemotePeer()
+	if !n.known.Load().has(id) {
+		s.ResetWithError(network.StreamGated)
+		return
+	}
+	if err := s.Scope().SetService(service); err != nil {
+		s.ResetWithError(network.StreamResourceLimitExceeded)
+		return
+	}
+	a := n.enter(id)
+	defer n.leave(a)
+	server := protocol.Server{
+		Handle: func(ctx context.Context, req *protocol.Request) *protocol.Response {
+			return n.answer(ctx, id, req)
+		},
+		Door:     protocol.DoorPeer,
+		InFlight: n.limits.InFlight,
+		Grace:    n.grace,
+		Admit: func(ctx context.Context, size int) (func(), error) {
+			return a.admit(ctx, s.Scope(), size)
+		},
+	}
+	if err := server.Serve(n.serving, s); err != nil {
+		n.log.Debug("stream ended", "peer", id.String(), "error", err)
+		s.ResetWithError(network.StreamProtocolViolation)
+	}
+}
+
+// asker is what one peer has under way here, over all its streams.
+type asker struct {
+	id       peer.ID
+	streams  int // guarded by Node.mu
+	requests *semaphore.Weighted
+	bytes    *semaphore.Weighted
+}
+
+func (n *Node) enter(id peer.ID) *asker {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a := n.askers[id]
+	if a == nil {
+		a = &asker{id: id, requests: semaphore.NewWeighted(int64(n.limits.InFlightPerPeer)),
+			bytes: semaphore.NewWeighted(int64(n.limits.BytesPerPeer))}
+		n.askers[id] = a
+	}
+	a.streams++
+	return a
+}
+
+func (n *Node) leave(a *asker) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if a.streams--; a.streams == 0 {
+		delete(n.askers, a.id)
+	}
+}
+
+// admit waits until there is room for one more request, of size bytes. The
+// peer waits meanwhile; the node as a whole does not.
+func (a *asker) admit(ctx context.Context, scope network.ResourceScope, size int) (func(), error) {
+	if err := a.requests.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	if err := a.bytes.Acquire(ctx, int64(size)); err != nil {
+		a.requests.Release(1)
+		return nil, err
+	}
+	if err := scope.ReserveMemory(size, network.ReservationPriorityAlways); err != nil {
+		a.bytes.Release(int64(size))
+		a.requests.Release(1)
+		return nil, err
+	}
+	return func() {
+		scope.ReleaseMemory(size)
+		a.bytes.Release(int64(size))
+		a.requests.Release(1)
+	}, nil
+}
+
+// answer decides on one request of a peer, and has it done. protocol.Check has
+// seen the request: its operation exists and is one that a peer may ask.
+func (n *Node) answer(ctx context.Context, id peer.ID, req *protocol.Request) (resp *protocol.Response) {
+	defer func() {
+		if v := recover(); v != nil {
+			resp = n.panicked(req, v)
+		}
+	}()
+	op, ok := protocol.Lookup(req.Operation)
+	if !ok {
+		return protocol.Refuse(protocol.Status_UNSUPPORTED, "")
+	}
+	// The peer may have been removed, and the policy replaced, since the stream opened.
+	if !n.known.Load().has(id) {
+		return protocol.Refuse(protocol.Status_DENIED, "")
+	}
+	rules := n.local.Rules()
+	if d := rules.Check(id.String(), op, op.Accesses(req)); !d.Allowed {
+		n.log.Info("request denied", "peer", id.String(), "operation", op.Name,
+			"request_id", hex.EncodeToString(req.Id), "reason", d.Reason)
+		return protocol.Refuse(protocol.Status_DENIED, "")
+	}
+	if op.Name == "record.list" {
+		return outward(op, n.list(ctx, rules, id.String(), req))
+	}
+	answer, err := n.local.Handle(ctx, req)
+	return outward(op, protocol.Answer(req, answer, err))
+}
+
+// outward is what a peer may see of an answer: its row's fields, and the status.
+func outward(op *protocol.Operation, resp *protocol.Response) *protocol.Response {
+	out := &protocol.Response{Status: resp.Status, Field: resp.Field, Detail: resp.Detail, RetryAfterMs: resp.RetryAfterMs}
+	if resp.Status != protocol.Status_OK {
+		if resp.Status == protocol.Status_INTERNAL || resp.Status == protocol.Status_STATUS_UNSPECIFIED {
+			return protocol.Refuse(protocol.Status_INTERNAL, "") // the operator finds why in the log
+		}
+		return out
+	}
+	from, to := resp.ProtoReflect(), out.ProtoReflect()
+	for _, name := range op.Out {
+		if f := from.Descriptor().Fields().ByName(protoreflect.Name(name)); f != nil && from.Has(f) {
+			to.Set(f, from.Get(f))
+		}
+	}
+	return out
+}
+
+// panicked is the answer when handling req panicked. The log gets where, and
+// what only if the runtime said it: another value may quote the request.
+func (n *Node) panicked(req *protocol.Request, v any) *protocol.Response {
+	what := fmt.Sprintf("%T", v)
+	if err, ok := v.(runtime.Error); ok {
+		what = err.Error()
+	}
+	n.log.Error("request panicked", "operation", req.GetOperation(), "request_id", hex.EncodeToString(req.GetId()),
+		"panic", what, "stack", string(debug.Stack()))
+	return protocol.Refuse(protocol.Status_INTERNAL, "")
+}

@@ -1,0 +1,75 @@
+package node
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stronghold-go/stronghold/permissions"
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// list answers record.list for a peer: it shows what the policy lets him list,
+// page by page, as if nothing else were there. The cursor of a page is that of
+// the last entry shown, and there is one only if more will be shown; any other
+// would tell of a record that is hidden.
+func (n *Node) list(ctx context.Context, rules *permissions.Rules, id string, req *protocol.Request) *protocol.Response {
+	want := int(req.Limit)
+	if want == 0 {
+		want = protocol.MaxPage
+	}
+	ask := func(after []byte, limit int) *protocol.Response {
+		page := proto.CloneOf(req)
+		page.After, page.Limit = after, uint32(min(limit, protocol.MaxPage))
+		resp, err := n.local.Handle(ctx, page)
+		return protocol.Answer(page, resp, err)
+	}
+	out := &protocol.Response{Status: protocol.Status_OK}
+	var lastAfter []byte // where the page began that holds the last entry shown,
+	var lastAt int       // which entry of that page it was,
+	var last *protocol.Location
+	for after, limit := req.After, want+1; ; limit = protocol.MaxPage {
+		page := ask(after, limit)
+		if page.Status != protocol.Status_OK {
+			return page
+		}
+		for i, e := range page.Entries {
+			shown := entryFor(rules, id, e)
+			if shown == nil {
+				continue
+			}
+			if len(out.Entries) < want {
+				out.Entries = append(out.Entries, shown)
+				lastAfter, lastAt, last = after, i, e.Location
+				continue
+			}
+			// There is more to show. A page that ends with the last entry shown has its cursor.
+			page = ask(lastAfter, lastAt+1)
+			if page.Status != protocol.Status_OK {
+				return page
+			}
+			if len(page.Entries) != lastAt+1 || !proto.Equal(page.Entries[lastAt].GetLocation(), last) {
+				return protocol.Refuse(protocol.Status_UNAVAILABLE, "the records changed meanwhile: ask again")
+			}
+			out.Next = page.Next
+			return out
+		}
+		if len(page.Next) == 0 {
+			return out
+		}
+		after = page.Next
+	}
+}
+
+// entryFor is what a peer may see of an entry, nil if nothing. One that is
+// known only by its id is not shown, since rules speak of paths.
+func entryFor(rules *permissions.Rules, id string, e *protocol.Entry) *protocol.Entry {
+	l := e.GetLocation()
+	if l == nil || l.Client == nil || l.Vault == nil || l.Record == nil && l.Version == nil || !rules.MayList(id, l) {
+		return nil
+	}
+	return &protocol.Entry{
+		Location: &protocol.Location{Client: l.Client, Vault: l.Vault, Record: l.Record, Version: l.Version},
+		Kind:     e.Kind, Hint: e.Hint, CreatedMs: e.CreatedMs, ChangedMs: e.ChangedMs,
+	}
+}

@@ -1,0 +1,246 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"unicode"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	libp2pprotocol "github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/core/sec"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/multiformats/go-multistream"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// Remote asks another node, by its name, its id, or an address that ends in its
+// id. It is resolved anew for each request, so a Handler may be kept.
+//
+// An error that is [ErrUnreachable] means that the peer could not be asked. If
+// the stream broke after a request had left, a request that changes nothing
+// fails as unavailable, and one that does as protocol.ErrOutcomeUnknown.
+func (n *Node) Remote(name string) protocol.Handler {
+	return protocol.HandlerFunc(func(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+		id, addr, err := n.known.Load().find(name)
+		if err != nil {
+			return nil, err
+		}
+		if addr != nil {
+			n.host.Peerstore().AddAddr(id, addr, peerstore.TempAddrTTL)
+		}
+		return n.ask(ctx, id, req)
+	})
+}
+
+func (n *Node) ask(ctx context.Context, id peer.ID, req *protocol.Request) (*protocol.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, protocol.Timeout(req))
+	defer cancel()
+	// A stream may end just as it is handed out. What did not leave by it leaves by the next.
+	for attempt := 0; ; attempt++ {
+		stream, err := n.remote(id).stream(ctx)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := stream.Handle(ctx, req)
+		switch {
+		case err == nil:
+			return presentable(resp), nil
+		case !errors.Is(err, protocol.ErrNotSent):
+			return nil, lost(req, err)
+		case errors.Is(err, protocol.ErrFrameTooLong):
+			return nil, fmt.Errorf("%w: %w", &protocol.Error{Status: protocol.Status_INVALID,
+				Detail: "the request is too long", RequestID: req.Id}, err)
+		case ctx.Err() != nil || attempt == 2:
+			return nil, err
+		}
+		stream.Close() // it has ended; this waits until it says so
+	}
+}
+
+// lost is the error for a request that left and was not answered.
+func lost(req *protocol.Request, err error) error {
+	refusal := &protocol.Error{Status: protocol.Status_UNAVAILABLE, Operation: req.Operation,
+		Detail: "no answer came from the peer", RequestID: req.Id}
+	if op, ok := protocol.Lookup(req.Operation); ok && op.Changes {
+		refusal.Status = protocol.Status_OUTCOME_UNKNOWN
+		refusal.Detail += ": ask again with the same key"
+	}
+	return fmt.Errorf("%w: %w", refusal, err)
+}
+
+// presentable takes from an answer's words what a terminal would obey.
+func presentable(resp *protocol.Response) *protocol.Response {
+	for _, s := range []*string{&resp.Field, &resp.Detail, &resp.Kind, &resp.Text} {
+		*s = visible(*s)
+	}
+	for _, e := range resp.Entries {
+		e.Kind = visible(e.Kind)
+	}
+	return resp
+}
+
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+// remote is the one stream to a peer, shared by all who ask it.
+type remote struct {
+	n  *Node
+	id peer.ID
+
+	mu      sync.Mutex
+	closed  bool
+	conn    *protocol.Conn // nil, or the last one
+	dialing *dial          // nil, or the one under way
+}
+
+// dial is one attempt to reach a peer, which all who ask it meanwhile share.
+type dial struct {
+	done chan struct{}
+	conn *protocol.Conn
+	err  error
+}
+
+func (n *Node) remote(id peer.ID) *remote {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.remotes[id]
+	if r == nil {
+		r = &remote{n: n, id: id, closed: n.closing}
+		if !n.closing {
+			n.remotes[id] = r
+		}
+	}
+	return r
+}
+
+// stream returns a living stream. It dials if there is none; that goes on, for
+// others, if ctx ends.
+func (r *remote) stream(ctx context.Context) (*protocol.Conn, error) {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil, ErrClosed
+	}
+	if r.conn != nil {
+		select {
+		case <-r.conn.Done():
+			r.conn = nil
+		default:
+			defer r.mu.Unlock()
+			return r.conn, nil
+		}
+	}
+	d := r.dialing
+	if d == nil {
+		d = &dial{done: make(chan struct{})}
+		if !r.n.start(func() { r.dial(d) }) {
+			r.mu.Unlock()
+			return nil, ErrClosed
+		}
+		r.dialing = d
+	}
+	r.mu.Unlock()
+	select {
+	case <-d.done:
+		return d.conn, d.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, ctx.Err())
+	}
+}
+
+func (r *remote) dial(d *dial) {
+	defer close(d.done)
+	ctx, cancel := context.WithTimeout(r.n.dialing, r.n.dialTimeout)
+	defer cancel()
+	s, err := r.n.open(ctx, r.id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dialing = nil
+	if err == nil && r.closed {
+		s.Reset()
+		err = ErrClosed
+	}
+	if err != nil {
+		d.err = err
+		return
+	}
+	r.conn = protocol.NewConn(s)
+	d.conn = r.conn
+}
+
+func (r *remote) close() {
+	r.mu.Lock()
+	r.closed = true
+	conn := r.conn
+	r.conn = nil
+	r.mu.Unlock()
+	if conn != nil {
+		conn.Close()
+	}
+}
+
+// open makes a stream to a peer, or finds out why there can be none.
+func (n *Node) open(ctx context.Context, id peer.ID) (network.Stream, error) {
+	if s, ok := n.host.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(id) // whoever asks again may have mended what was wrong
+	}
+	// Forget what the peer spoke when it was last met: the protocol is then
+	// agreed on here, and not with the first request. A peer that has hung up
+	// is found out before anything is sent.
+	n.host.Peerstore().RemoveProtocols(id, protocol.ID)
+
+	err := n.host.Connect(ctx, peer.AddrInfo{ID: id})
+	if err == nil {
+		var s network.Stream
+		if s, err = n.host.NewStream(network.WithNoDial(ctx, "connected"), id, protocol.ID); err == nil {
+			return s, nil
+		}
+		err = fmt.Errorf("%w: %w", hungUp(ctx, err), err)
+	} else {
+		err = fmt.Errorf("%w: %w", undialled(err), err)
+	}
+	if n.dialing.Err() != nil {
+		return nil, ErrClosed
+	}
+	n.log.Debug("peer not reached", "peer", id.String(), "error", err)
+	return nil, err
+}
+
+// undialled is why no connection came about.
+func undialled(err error) error {
+	var mismatch sec.ErrPeerIDMismatch
+	switch {
+	case errors.As(err, &mismatch):
+		return ErrWrongPeer
+	case errors.Is(err, swarm.ErrGaterDisallowedConnection):
+		return ErrUnknownPeer // removed a moment ago
+	case errors.Is(err, swarm.ErrNoAddresses), errors.Is(err, swarm.ErrNoGoodAddresses):
+		return ErrNoAddress
+	}
+	return ErrNoAnswer
+}
+
+// hungUp is why a connection gave no stream. A peer that refuses this node says
+// nothing: it ends the connection when the handshake has told it who asks.
+func hungUp(ctx context.Context, err error) error {
+	var unspoken multistream.ErrNotSupported[libp2pprotocol.ID]
+	switch {
+	case errors.As(err, &unspoken):
+		return ErrNoProtocol
+	case ctx.Err() != nil:
+		return ErrNoAnswer
+	}
+	return ErrRefused
+}
