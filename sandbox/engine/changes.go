@@ -65,7 +65,7 @@ func (e *Engine) abort(seq uint64) (*protocol.Response, error) {
 	return new(protocol.Response), nil
 }
 
-// unseal opens the secret of a request, once: a sealed value that comes again
+// unseal opens the secret that req brings, once: a sealed value that comes again
 // was copied by somebody on its way. The caller wipes it.
 func (e *Engine) unseal(req *protocol.Request) ([]byte, error) {
 	if err := e.seen.add([32]byte(req.Secret)); err != nil {

@@ -102,7 +102,9 @@ func (e *Engine) begin(req *protocol.Request) error {
 		}
 		e.opening = nil
 	}
-	passphrase, err := e.unseal(req)
+	// The person who typed it sealed it for node.unlock.
+	asked := &protocol.Request{Id: req.Id, Operation: "node.unlock", Secret: req.Secret}
+	passphrase, err := e.unseal(asked)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,58 @@
+package sandbox
+
+import (
+	"os"
+)
+
+// A child is the process of a zone, as the parent holds it.
+type child struct {
+	process *os.Process
+	ends    []end   // the parent's: r has the answers, w the requests
+	layers  []Layer // those that the parent put up
+}
+
+// kill ends the process. One that has ended already stays as it is.
+func (c *child) kill() { c.process.Kill() }
+
+// closeWriters tells the zone that nothing more will come.
+func (c *child) closeWriters() {
+	for _, e := range c.ends {
+		e.w.Close()
+	}
+}
+
+func (c *child) close() {
+	for _, e := range c.ends {
+		e.w.Close()
+		e.r.Close()
+	}
+}
+
+// pipePairs makes n pipe pairs and returns both sides.
+func pipePairs(n int) (parent, zone []end, err error) {
+	for range n {
+		var p, z end
+		if z.r, p.w, err = os.Pipe(); err != nil {
+			break
+		}
+		if p.r, z.w, err = os.Pipe(); err != nil {
+			z.r.Close()
+			p.w.Close()
+			break
+		}
+		parent, zone = append(parent, p), append(zone, z)
+	}
+	if err != nil {
+		closeEnds(parent)
+		closeEnds(zone)
+		return nil, nil, err
+	}
+	return parent, zone, nil
+}
+
+func closeEnds(ends []end) {
+	for _, e := range ends {
+		e.r.Close()
+		e.w.Close()
+	}
+}

@@ -1,0 +1,87 @@
+package sandbox
+
+import "slices"
+
+// A Rule allows one system call to a zone on Linux. What has no rule, and what does not pass the checks of its rule,
+// ends the process.
+type Rule struct {
+	Name  string
+	AMD64 uint32 // its number; the two architectures have little in common
+	ARM64 uint32
+	Args  []Arg  // all of them must hold
+	Why   string // where the name does not tell
+}
+
+// An Arg is a check of one argument.
+type Arg struct {
+	Index  int
+	Check  Check
+	Values []uint64 // what the check compares with
+}
+
+// A Check is how an argument is looked at.
+type Check int
+
+const (
+	// OneOf holds if the lower 32 bits are one of the values. The kernel takes no more of an int.
+	OneOf Check = iota
+	// Within holds if no bit is set outside of the one value.
+	Within
+	// Covers holds if all bits of the one value are set.
+	Covers
+	// ReadEnd holds for the descriptors that requests come on, and for the eventfd of the runtime's poller.
+	ReadEnd
+	// WriteEnd holds for the descriptors that answers leave on, for the eventfd, and for 2, which is /dev/null.
+	WriteEnd
+)
+
+const (
+	cloneThread  = 0x50f00                       // VM|FS|FILES|SIGHAND|SYSVSEM|THREAD: a thread and nothing else
+	cloneThread2 = 0x80000 | 0x100000 | 0x200000 // SETTLS, PARENT_SETTID, CHILD_CLEARTID: how it is set up
+	readWrite    = 0x1 | 0x2                     // PROT_READ|PROT_WRITE
+	noFile       = 0xffffffff                    // -1, of which the check sees 32 bits
+)
+
+// rules is what the runtime of Go 1.26 needs to compute, collect garbage, start threads and wait. The set was found
+// by leaving out one at a time under load, and has to be found anew when the runtime changes: TestStress does.
+//
+// Not in it, since the environment of a zone turns off what needs them (process_linux.go): tgkill and getpid
+// (asyncpreemptoff=1), sched_getaffinity and pread64 (updatemaxprocs=0), prctl (decoratemappings=0).
+var rules = []Rule{
+	{Name: "read", AMD64: 0, ARM64: 63, Args: []Arg{{0, ReadEnd, nil}},
+		Why: "requests; the poller drains its eventfd"},
+	{Name: "write", AMD64: 1, ARM64: 64, Args: []Arg{{0, WriteEnd, nil}},
+		Why: "answers; the poller is woken by its eventfd; a dying runtime writes to 2, and should exit, not be killed"},
+
+	{Name: "mmap", AMD64: 9, ARM64: 222, Args: []Arg{{2, Within, []uint64{readWrite}}, {4, OneOf, []uint64{noFile}}},
+		Why: "memory of no file, never executable; also the state of getrandom in the vDSO"},
+	{Name: "mprotect", AMD64: 10, ARM64: 226, Args: []Arg{{2, Within, []uint64{readWrite}}}},
+	{Name: "munmap", AMD64: 11, ARM64: 215},
+	{Name: "madvise", AMD64: 28, ARM64: 233, Args: []Arg{{2, OneOf, []uint64{4, 8, 14, 15, 16, 25}}},
+		Why: "DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, COLLAPSE: what the scavenger says; REMOVE and POISON are not among them"},
+
+	{Name: "clone", AMD64: 56, ARM64: 220,
+		Args: []Arg{{0, Covers, []uint64{cloneThread}}, {0, Within, []uint64{cloneThread | cloneThread2}}},
+		Why:  "a thread; without all of these flags it would be a process, with others a namespace"},
+	{Name: "exit", AMD64: 60, ARM64: 93},
+	{Name: "exit_group", AMD64: 231, ARM64: 94},
+	{Name: "futex", AMD64: 202, ARM64: 98, Args: []Arg{{1, OneOf, []uint64{0, 1, 128, 129}}},
+		Why: "WAIT and WAKE, shared and private; not REQUEUE and the PI family, where the kernel had its bugs"},
+	{Name: "nanosleep", AMD64: 35, ARM64: 101},
+	{Name: "sched_yield", AMD64: 24, ARM64: 124},
+	{Name: "gettid", AMD64: 186, ARM64: 178, Why: "every new thread asks"},
+	{Name: "epoll_pwait", AMD64: 281, ARM64: 22, Why: "timers"},
+	{Name: "restart_syscall", AMD64: 219, ARM64: 128,
+		Why: "the kernel makes a thread call it that was stopped and continued; without it, SIGSTOP and SIGCONT end a zone"},
+
+	{Name: "rt_sigprocmask", AMD64: 14, ARM64: 135, Why: "every new thread"},
+	{Name: "rt_sigreturn", AMD64: 15, ARM64: 139, Why: "a nil pointer that is recovered from came as a signal"},
+	{Name: "sigaltstack", AMD64: 131, ARM64: 132, Why: "every new thread"},
+
+	{Name: "clock_gettime", AMD64: 228, ARM64: 113, Why: "the vDSO calls it where the clock source is hpet, acpi_pm or xen"},
+	{Name: "getrandom", AMD64: 318, ARM64: 278},
+}
+
+// Rules returns the system calls that a zone may make on Linux. All others end it, and so do those of a foreign
+// architecture or of the x32 ABI.
+func Rules() []Rule { return slices.Clone(rules) }
