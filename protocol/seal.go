@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 )
 
 // Direction says which way a sealed value goes.
@@ -72,11 +74,8 @@ func NewSealKey() (*SealKey, error) {
 // Public is the public half, 32 bytes.
 func (k *SealKey) Public() []byte { return k.private.PublicKey().Bytes() }
 
-// String hides the key, and so do Format's verbs by way of it.
-func (*SealKey) String() string { return "[secret]" }
-
-// GoString hides the key.
-func (*SealKey) GoString() string { return "[secret]" }
+// Format hides the key from every verb.
+func (SealKey) Format(f fmt.State, _ rune) { io.WriteString(f, "[secret]") }
 
 // sealInfo is the HPKE info: every part with its length before it, so that no
 // two requests share one. PROTOCOL.md has it byte by byte.
@@ -120,8 +119,11 @@ func locationInfo(l *Location) []byte {
 	if l.Head {
 		add(5, []byte{})
 	}
-	add(6, l.ClientId)
-	add(7, l.VaultId)
-	add(8, l.RecordId)
+	// An id that is there but empty does not survive the wire: it is absent.
+	for i, id := range [][]byte{l.ClientId, l.VaultId, l.RecordId} {
+		if len(id) > 0 {
+			add(byte(6+i), id)
+		}
+	}
 	return b
 }

@@ -1,0 +1,173 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// The files of a home.
+const (
+	configFile   = "config.toml"
+	identityFile = "identity.key"
+	policyFile   = "policy.toml"
+	vaultFile    = "vault.stronghold"
+	stateFile    = "state.db"
+)
+
+func (s *Stronghold) path(file string) string { return filepath.Join(s.home, file) }
+
+// Settings is what config.toml holds. Its zero value works.
+type Settings struct {
+	Listen []string `toml:"listen"` // multiaddrs that `run` listens on, unless it is told others
+}
+
+// Settings returns what config.toml holds.
+func (s *Stronghold) Settings() Settings { return s.settings }
+
+const newConfig = `# Where the node listens for peers, as multiaddrs. "shnode run --listen" goes before it.
+# listen = ["/ip4/0.0.0.0/tcp/7411"]
+`
+
+const newPolicy = `# Who may do what. Nothing matched means no.
+#
+# [[allow]]
+# peers = ["laptop"]                     # names, groups, ids, or "*"
+# ops   = ["ed25519.sign", "key.public"] # operations, or classes: use, write, list, …
+# on    = ["wallet/keys/*"]              # * within a segment, ** across
+`
+
+// InitOptions are what a new home needs.
+type InitOptions struct {
+	Identity   []byte // the node's private key, as libp2p encodes it
+	Passphrase []byte // not empty; the caller wipes it
+	Cost       int    // scrypt, log2 N, 17 to 22; 0: 18
+}
+
+// Init makes a home: identity, configuration, an empty policy and an empty
+// encrypted snapshot. It is there wholly, or not at all. The error is
+// [ErrHomeExists] if there is anything in the folder.
+func Init(ctx context.Context, cfg Config, o InitOptions) (err error) {
+	if entries, err := os.ReadDir(cfg.Home); err == nil && len(entries) > 0 {
+		return ErrHomeExists
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(filepath.Clean(cfg.Home))
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return err
+	}
+	building, err := os.MkdirTemp(parent, filepath.Base(cfg.Home)+unfinished) // 0700
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(building) // it is gone already after the rename
+	snapshot, err := newSnapshot(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{
+		configFile: []byte(newConfig), policyFile: []byte(newPolicy), identityFile: o.Identity, vaultFile: snapshot,
+	} {
+		if err := writeFile(filepath.Join(building, name), content); err != nil {
+			return err
+		}
+	}
+	state, err := openState(filepath.Join(building, stateFile))
+	if err != nil {
+		return err
+	}
+	if err := state.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(building, cfg.Home); err != nil {
+		return err
+	}
+	return syncFolder(parent)
+}
+
+// newSnapshot has a zone make an empty snapshot.
+func newSnapshot(ctx context.Context, cfg Config, o InitOptions) ([]byte, error) {
+	zone, err := (&Stronghold{workers: cfg.Workers}).startZone(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("local: start the zone: %w", err)
+	}
+	defer zone.Close()
+	ask := protocol.Client{H: protocol.HandlerFunc(func(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+		return call(ctx, zone, req)
+	})}
+	key, err := ask.Do(ctx, &protocol.Request{Operation: "zone.key"})
+	if err != nil {
+		return nil, err
+	}
+	req := &protocol.Request{Id: protocol.NewID(), Operation: "zone.create", Cost: uint32(o.Cost)}
+	if req.Secret, err = protocol.Seal(key.PublicKey, req, "secret", protocol.ToZone, o.Passphrase); err != nil {
+		return nil, err
+	}
+	resp, err := ask.Do(ctx, req)
+	return resp.GetSnapshot(), err
+}
+
+// readHome reads what does not change while the home is open.
+func (s *Stronghold) readHome() error {
+	dir, err := os.Open(s.home)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNoHome
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := checkFile(dir, 0o700); err != nil {
+		return err
+	}
+	s.identity, err = readPrivate(s.path(identityFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNoHome
+	}
+	if err != nil {
+		return err
+	}
+	text, err := readPrivate(s.path(configFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.settings.parse(s.path(configFile), string(text))
+}
+
+// parse refuses what it does not know: a setting that is not heard is worse than one that is refused.
+func (c *Settings) parse(path, text string) error {
+	md, err := toml.Decode(text, c)
+	if err != nil {
+		return &HomeError{Path: path, Reason: err.Error()}
+	}
+	if unknown := md.Undecoded(); len(unknown) > 0 {
+		return &HomeError{Path: path, Reason: "unknown setting " + unknown[0].String()}
+	}
+	return nil
+}
+
+// globEscape takes their meaning from the characters that filepath.Glob would read.
+func globEscape(path string) string {
+	return strings.NewReplacer(`[`, `[[]`, `*`, `[*]`, `?`, `[?]`).Replace(path)
+}
+
+// Version is this build's version, as its module system knows it.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,221 @@
+// Package local is a Stronghold without a network: a home folder, the zone that
+// holds its secrets, and the file that they rest in.
+//
+//	s, err := local.Open(ctx, local.Config{Home: home})
+//	…
+//	defer s.Close()
+//	c := s.Client()
+//	err = c.Unlock(ctx, passphrase)
+//	sig, err := c.Sign(ctx, location, message)
+//
+// A program that embeds it imports sandbox/engine/zone for its side effect: the
+// zone is the same program, started again.
+//
+// [Stronghold.Handle] answers what the user of this machine may ask. A change is
+// answered when it is on the disk; many that come together share one fsync.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/stronghold-go/stronghold/permissions"
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox"
+)
+
+// Errors of [Open] and [Init].
+var (
+	ErrNoHome     = errors.New("local: there is no home here")
+	ErrHomeExists = errors.New("local: a home exists here already")
+	ErrInUse      = errors.New("local: another node runs on this home")
+)
+
+// Config says where the home is. Home must be set.
+type Config struct {
+	Home    string
+	Log     *slog.Logger // nil: nothing is logged
+	Workers int          // requests the zone works on at once; 0: as many as there are processors
+}
+
+// Stronghold is an open home. It is a protocol.Handler at the local door, for
+// everything but peers; its methods are safe for concurrent use.
+type Stronghold struct {
+	home     string
+	log      *slog.Logger
+	workers  int
+	identity []byte
+	settings Settings
+	state    *state
+
+	rules  atomic.Pointer[permissions.Rules]
+	policy policy
+	peers  peers
+
+	unlocking sync.Mutex // one at a time
+
+	mu        sync.RWMutex // of what follows
+	zone      *sandbox.Zone
+	journal   *journal // nil while locked
+	recovered bool
+	ended     string // why the zone before this one ended, if nobody wanted it
+	deaths    int    // of zones that ended soon after their start, in a row
+	closed    bool
+	stop      chan struct{} // closed with it
+	running   sync.WaitGroup
+}
+
+// Open opens a home: it takes its lock and starts its zone, which is locked
+// until it is given the passphrase. Errors are [ErrNoHome], [ErrInUse], a
+// [*HomeError], and what the zone could not be started for.
+func Open(ctx context.Context, cfg Config) (_ *Stronghold, err error) {
+	s := &Stronghold{home: cfg.Home, log: cfg.Log, workers: cfg.Workers, stop: make(chan struct{})}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.readHome(); err != nil {
+		return nil, err
+	}
+	if s.state, err = openState(s.path(stateFile)); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.state.Close()
+		}
+	}()
+	removeUnfinished(s.path(vaultFile))
+	if err := s.loadPeers(); err != nil {
+		return nil, err
+	}
+	s.loadPolicy()
+	zone, err := s.startZone(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("local: start the zone: %w", err)
+	}
+	s.setZone(zone)
+	return s, nil
+}
+
+// Close locks the home, ends the zone and gives up the home's lock. Changes
+// under way are finished first.
+func (s *Stronghold) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	close(s.stop)
+	err := s.lockUp()
+	s.mu.Unlock()
+	s.running.Wait()
+	return errors.Join(err, s.state.Close())
+}
+
+// Client asks this Stronghold.
+func (s *Stronghold) Client() protocol.Client { return protocol.Client{H: s} }
+
+// Home is the folder.
+func (s *Stronghold) Home() string { return s.home }
+
+// Identity is identity.key: the node's private key, as libp2p encodes it.
+func (s *Stronghold) Identity() []byte { return s.identity }
+
+// Handle answers req.
+func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+	if refusal := protocol.Check(req, protocol.DoorLocal); refusal != nil {
+		return refusal, nil
+	}
+	if req.To != "" {
+		return protocol.Invalid("to", "there is no network here"), nil
+	}
+	switch req.Operation {
+	case "node.lock":
+		return s.lock(ctx)
+	case "node.status":
+		return &protocol.Response{Status: protocol.Status_OK, Node: s.status(ctx)}, nil
+	case "node.unlock":
+		return s.unlock(ctx, req)
+	case "peer.list":
+		return &protocol.Response{Status: protocol.Status_OK, Peers: s.Peers()}, nil
+	case "policy.apply":
+		return s.applyPolicy(req.Text), nil
+	case "policy.can":
+		return s.can(req), nil
+	case "policy.show":
+		return &protocol.Response{Status: protocol.Status_OK, Text: s.policyText()}, nil
+	}
+	op, _ := protocol.Lookup(req.Operation)
+	switch {
+	case op.Door == protocol.DoorLocal: // of a network
+		return protocol.Refuse(protocol.Status_UNSUPPORTED, "there is no network here"), nil
+	case op.Changes:
+		return s.change(ctx, req)
+	}
+	return s.ask(ctx, req)
+}
+
+// ask has the zone answer a request that changes nothing.
+func (s *Stronghold) ask(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+	s.mu.RLock()
+	zone := s.zone
+	s.mu.RUnlock()
+	resp, err := call(ctx, zone, req)
+	if errors.Is(err, sandbox.ErrEnded) {
+		return protocol.Refuse(protocol.Status_LOCKED, "the zone has ended"), nil
+	}
+	return resp, err
+}
+
+// change has the zone stage a change, writes it to the disk and answers. It goes
+// on when the asker leaves, since what is staged must be committed or aborted.
+func (s *Stronghold) change(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+	s.mu.RLock()
+	j := s.journal
+	if j == nil || s.closed {
+		s.mu.RUnlock()
+		return protocol.Refuse(protocol.Status_LOCKED, ""), nil
+	}
+	s.running.Add(1)
+	s.mu.RUnlock()
+	answer := make(chan *protocol.Response, 1)
+	go func() {
+		defer s.running.Done()
+		answer <- j.change(req)
+	}()
+	select {
+	case resp := <-answer:
+		return resp, nil
+	case <-ctx.Done():
+		return protocol.Refuse(protocol.Status_OUTCOME_UNKNOWN, "it took longer than the asker waits"), nil
+	}
+}
+
+func (s *Stronghold) status(ctx context.Context) *protocol.NodeStatus {
+	st := &protocol.NodeStatus{Version: Version()}
+	key, err := s.ask(ctx, &protocol.Request{Id: protocol.NewID(), Operation: "zone.key"})
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	st.Locked, st.Recovered = s.journal == nil, s.recovered
+	if s.journal != nil {
+		st.SavedMs = uint64(max(0, s.journal.saved.Load()))
+	}
+	st.Zone = &protocol.Zone{Ended: s.ended}
+	if err == nil {
+		st.Zone.PublicKey = key.PublicKey
+	}
+	if s.zone != nil {
+		posture := s.zone.Status()
+		st.Zone.Pid = uint32(posture.PID)
+		for _, l := range posture.Layers {
+			st.Zone.Layers = append(st.Zone.Layers, &protocol.Layer{Name: l.Name, Active: l.Active, Required: l.Required, Note: l.Note})
+		}
+	}
+	st.PolicyError = s.policyError()
+	return st
+}

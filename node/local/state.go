@@ -1,0 +1,110 @@
+package local
+
+import (
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"github.com/stronghold-go/stronghold/protocol"
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// state is state.db: what a node remembers that is neither a secret nor set by
+// hand. Its lock is the home's lock.
+type state struct {
+	*bbolt.DB
+	device [8]byte // random, made with the home: tells its changes from those of other devices
+}
+
+var (
+	metaBucket  = []byte("meta")
+	deviceKey   = []byte("device")
+	policyKey   = []byte("policy")       // SHA-256 of the text that was applied
+	namesBucket = []byte("policy-names") // what the names in it meant: name → peer id
+	peersBucket = []byte("peers")        // name → protocol.Peer
+)
+
+func openState(path string) (*state, error) {
+	// Another node holds the lock for as long as it runs: waiting does not help.
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 50 * time.Millisecond})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, ErrInUse
+	}
+	if err != nil {
+		return nil, &HomeError{Path: path, Reason: err.Error()}
+	}
+	st := &state{DB: db}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{metaBucket, namesBucket, peersBucket} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		meta := tx.Bucket(metaBucket)
+		if copy(st.device[:], meta.Get(deviceKey)) == len(st.device) {
+			return nil
+		}
+		rand.Read(st.device[:])
+		return meta.Put(deviceKey, st.device[:])
+	})
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	return st, nil
+}
+
+func (st *state) peers() (list []*protocol.Peer, err error) {
+	err = st.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket(peersBucket).ForEach(func(_, v []byte) error {
+			p := new(protocol.Peer)
+			if err := protocol.Unmarshal(v, p); err != nil {
+				return err
+			}
+			list = append(list, p)
+			return nil
+		})
+	})
+	return list, err
+}
+
+func (st *state) putPeer(p *protocol.Peer) error {
+	b, err := protocol.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return st.Update(func(tx *bbolt.Tx) error { return tx.Bucket(peersBucket).Put([]byte(p.Name), b) })
+}
+
+// names returns what the names in the policy of this hash meant when it was
+// applied; false if another was.
+func (st *state) names(hash [32]byte) (names map[string]string, ok bool) {
+	names = map[string]string{}
+	st.View(func(tx *bbolt.Tx) error {
+		if string(tx.Bucket(metaBucket).Get(policyKey)) != string(hash[:]) {
+			return nil
+		}
+		ok = true
+		return tx.Bucket(namesBucket).ForEach(func(k, v []byte) error { names[string(k)] = string(v); return nil })
+	})
+	return names, ok
+}
+
+func (st *state) setNames(hash [32]byte, names map[string]string) error {
+	return st.Update(func(tx *bbolt.Tx) error {
+		if err := tx.DeleteBucket(namesBucket); err != nil {
+			return err
+		}
+		b, err := tx.CreateBucket(namesBucket)
+		if err != nil {
+			return err
+		}
+		for name, id := range names {
+			if err := b.Put([]byte(name), []byte(id)); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(metaBucket).Put(policyKey, hash[:])
+	})
+}

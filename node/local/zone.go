@@ -1,0 +1,216 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox"
+)
+
+const (
+	zoneName     = "engine" // what sandbox/engine/zone registers
+	zoneTimeout  = 2 * time.Minute
+	stableAfter  = time.Minute      // a zone that lived this long did not crash at its start
+	longestPause = 30 * time.Second // between two starts of a zone that keeps ending
+)
+
+// call asks the zone. The error is sandbox.ErrEnded's when there is none.
+func call(ctx context.Context, zone *sandbox.Zone, req *protocol.Request) (*protocol.Response, error) {
+	if zone == nil {
+		return nil, sandbox.ErrEnded
+	}
+	b, err := protocol.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = zone.Call(ctx, b); err != nil {
+		return nil, err
+	}
+	resp := new(protocol.Response)
+	if err := protocol.Unmarshal(b, resp); err != nil {
+		return nil, fmt.Errorf("local: the zone's answer: %w", err)
+	}
+	return resp, nil
+}
+
+func (s *Stronghold) startZone(ctx context.Context) (*sandbox.Zone, error) {
+	return sandbox.Start(ctx, sandbox.Config{Name: zoneName, Workers: s.workers})
+}
+
+// setZone makes zone the one that is asked, and watches it. s.mu is held, or s
+// is not shared yet.
+func (s *Stronghold) setZone(zone *sandbox.Zone) {
+	s.zone = zone
+	if zone != nil {
+		started := time.Now()
+		s.running.Go(func() { s.watch(zone, started) })
+	}
+}
+
+// watch waits for a zone to end. If nobody wanted it to, the home is locked and
+// a new zone is started, at once after a long life, later and later after short ones.
+func (s *Stronghold) watch(zone *sandbox.Zone, started time.Time) {
+	<-zone.Done()
+	s.mu.Lock()
+	if s.closed || s.zone != zone { // it was ended by lockUp
+		s.mu.Unlock()
+		return
+	}
+	s.ended = zone.Err().Error()
+	s.log.Error("zone ended", "reason", s.ended)
+	s.zone = nil
+	s.dropJournal()
+	s.mu.Unlock()
+	zone.Close()
+	s.revive(time.Since(started))
+}
+
+// revive starts a new zone after one that lived this long.
+func (s *Stronghold) revive(lived time.Duration) {
+	s.mu.Lock()
+	if lived > stableAfter {
+		s.deaths = 0
+	}
+	pause := min(longestPause, time.Duration(s.deaths*s.deaths)*100*time.Millisecond)
+	s.deaths++
+	s.mu.Unlock()
+	select {
+	case <-time.After(pause):
+	case <-s.stop:
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), zoneTimeout)
+	defer cancel()
+	zone, err := s.startZone(ctx)
+	if err != nil {
+		s.log.Error("zone not started", "error", err)
+		s.running.Go(func() { s.revive(0) })
+		return
+	}
+	s.mu.Lock()
+	if s.closed || s.zone != nil {
+		s.mu.Unlock()
+		zone.Close()
+		return
+	}
+	s.setZone(zone)
+	s.mu.Unlock()
+}
+
+// lock drops every secret: the zone ends, and a new one takes its place.
+func (s *Stronghold) lock(ctx context.Context) (*protocol.Response, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return protocol.Refuse(protocol.Status_UNAVAILABLE, "the node is stopping"), nil
+	}
+	if err := s.lockUp(); err != nil {
+		s.log.Error("zone not ended cleanly", "error", err)
+	}
+	zone, err := s.startZone(context.WithoutCancel(ctx))
+	if err != nil {
+		s.log.Error("zone not started", "error", err)
+		s.running.Go(func() { s.revive(0) })
+		return &protocol.Response{Status: protocol.Status_OK}, nil // it is locked all the same
+	}
+	s.setZone(zone)
+	return &protocol.Response{Status: protocol.Status_OK}, nil
+}
+
+// lockUp finishes the changes under way and ends the zone. s.mu is held.
+func (s *Stronghold) lockUp() error {
+	s.dropJournal()
+	zone := s.zone
+	s.zone = nil
+	if zone == nil {
+		return nil
+	}
+	if err := zone.Close(); err != nil && !errors.Is(err, sandbox.ErrEnded) {
+		return err
+	}
+	return nil
+}
+
+// dropJournal finishes or fails the changes under way and closes the file.
+func (s *Stronghold) dropJournal() {
+	if s.journal != nil {
+		s.journal.close()
+		s.journal = nil
+	}
+	s.recovered = false
+}
+
+// unlock brings the file to the zone, with the sealed passphrase.
+func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+	s.unlocking.Lock()
+	defer s.unlocking.Unlock()
+	s.mu.RLock()
+	zone, unlocked := s.zone, s.journal != nil
+	s.mu.RUnlock()
+	if unlocked {
+		return protocol.Refuse(protocol.Status_EXISTS, "it is unlocked already"), nil
+	}
+	if zone == nil {
+		return protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone has ended and is being started again"), nil
+	}
+	file, err := openVault(s.path(vaultFile))
+	if err != nil {
+		return s.refuseFile(err), nil
+	}
+	resp, err := bring(ctx, zone, req, file, s.state.device)
+	if err != nil || resp.Status != protocol.Status_OK {
+		file.Close()
+		if errors.Is(err, sandbox.ErrEnded) {
+			return protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone ended while it opened the snapshot"), nil
+		}
+		return resp, err
+	}
+	j := newJournal(zone, file, s.path(vaultFile), resp, s.log)
+	if resp.Recovered {
+		s.log.Warn("snapshot was cut short; going on with the state before", "bytes", resp.Length)
+		if err := j.truncate(); err != nil {
+			file.Close()
+			zone.Close() // the watcher starts another
+			return s.refuseFile(err), nil
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.zone != zone || s.closed {
+		file.Close()
+		return protocol.Refuse(protocol.Status_LOCKED, "it was locked meanwhile"), nil
+	}
+	s.journal, s.recovered, s.ended = j, resp.Recovered, ""
+	s.running.Go(j.run)
+	if journal := resp.Length - resp.Base; journal > max(foldAfter, resp.Base) {
+		if err := j.fold(); err != nil {
+			s.log.Warn("journal not folded", "error", err)
+		}
+	}
+	return &protocol.Response{Status: protocol.Status_OK}, nil
+}
+
+// bring gives the file to the zone, a part at a time. The error means that no
+// answer came; a refusal ends it early.
+func bring(ctx context.Context, zone *sandbox.Zone, unlock *protocol.Request, file io.Reader, device [8]byte) (*protocol.Response, error) {
+	next := make([]byte, partSize)
+	n, err := io.ReadFull(file, next)
+	// The secret was sealed for node.unlock: the zone opens it as what it was asked for.
+	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: device[:]}
+	for {
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return nil, err
+		}
+		req.Snapshot, req.More = next[:n], err == nil
+		resp, callErr := call(ctx, zone, req)
+		if callErr != nil || resp.Status != protocol.Status_OK || !req.More {
+			return resp, callErr
+		}
+		req = &protocol.Request{Id: protocol.NewID(), Operation: "zone.open"}
+		n, err = io.ReadFull(file, next)
+	}
+}
