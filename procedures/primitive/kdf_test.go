@@ -5,7 +5,6 @@ import (
 	"crypto/hkdf"
 	"crypto/pbkdf2"
 	"testing"
-	"time"
 )
 
 func TestHKDFLikeStandardLibrary(t *testing.T) {
@@ -162,18 +161,17 @@ func TestKDFAllocations(t *testing.T) {
 func BenchmarkPBKDF2(b *testing.B) {
 	password := bytes.Repeat([]byte("abandon "), 24)
 	var out [64]byte
-	var ours, std time.Duration
+	both := newTurns(b)
 	for b.Loop() {
-		start := time.Now()
-		if err := SHA512.PBKDF2(out[:], password, []byte("mnemonic"), 2048); err != nil {
-			b.Fatal(err)
-		}
-		middle := time.Now()
-		if _, err := pbkdf2.Key(hashes[2].std, string(password), []byte("mnemonic"), 2048, 64); err != nil {
-			b.Fatal(err)
-		}
-		ours, std = ours+middle.Sub(start), std+time.Since(middle)
+		both.run(func() {
+			if err := SHA512.PBKDF2(out[:], password, []byte("mnemonic"), 2048); err != nil {
+				b.Fatal(err)
+			}
+		}, func() {
+			if _, err := pbkdf2.Key(hashes[2].std, string(password), []byte("mnemonic"), 2048, 64); err != nil {
+				b.Fatal(err)
+			}
+		})
 	}
-	b.ReportMetric(float64(ours.Nanoseconds())/float64(b.N), "ns/key")
-	b.ReportMetric(float64(ours)/float64(std), "×std")
+	both.report("ns/key", "×std")
 }
