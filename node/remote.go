@@ -69,7 +69,7 @@ func lost(req *protocol.Request, err error) error {
 		Detail: "no answer came from the peer", RequestID: req.Id}
 	if op, ok := protocol.Lookup(req.Operation); ok && op.Changes {
 		refusal.Status = protocol.Status_OUTCOME_UNKNOWN
-		refusal.Detail += ": ask again with the same key"
+		refusal.Detail += ": look whether it was done before asking again"
 	}
 	return fmt.Errorf("%w: %w", refusal, err)
 }

@@ -109,7 +109,7 @@ func Answer(req *Request, resp *Response, err error) *Response {
 			RetryAfterMs: uint32(min(e.RetryAfter.Milliseconds(), 1<<31))}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		if op, ok := Lookup(req.Operation); ok && op.Changes {
-			return Refuse(Status_OUTCOME_UNKNOWN, "it took too long: ask again with the same key")
+			return Refuse(Status_OUTCOME_UNKNOWN, "it took too long: look before asking again")
 		}
 		return Refuse(Status_UNAVAILABLE, "it took too long")
 	}
