@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/stronghold-go/stronghold/node/control"
+	"github.com/stronghold-go/stronghold/node/local"
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// Exit codes. Scripts count on them.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitDenied      = 3
+	exitApproval    = 4 // waiting for a person, or it expired
+	exitUnreachable = 5
+	exitLocked      = 6 // or wrong passphrase
+	exitNotFound    = 7
+	exitDamaged     = 8 // or an unsupported file
+	exitInterrupted = 130
+)
+
+// failure is how a command ends that did not do what it was asked.
+type failure struct {
+	exit      int
+	code      string // for scripts: lower case, words joined by '_'
+	message   string
+	hint      string // what to do, where something helps
+	requestID []byte // where a node refused
+}
+
+func (f *failure) Error() string { return f.message }
+
+// usage is the failure of a command line that cannot be meant.
+func usage(message, hint string) *failure {
+	return &failure{exit: exitUsage, code: "usage", message: message, hint: hint}
+}
+
+// failed is a failure that no code tells apart.
+func failed(code, message, hint string) *failure {
+	return &failure{exit: exitFailed, code: code, message: message, hint: hint}
+}
+
+// answeredNo ends a command that was asked a question, and has printed its
+// answer: no. The number is the exit code.
+type answeredNo int
+
+func (answeredNo) Error() string { return "no" }
+
+// outcome is what a refusal means here: an exit code, and what to do about it.
+type outcome struct {
+	exit   int
+	hint   string
+	remote string // the hint where a peer refused; "": hint holds there too
+}
+
+// outcomes has a row for every status.
+var outcomes = map[protocol.Status]outcome{
+	protocol.Status_INVALID:     {exit: exitUsage},
+	protocol.Status_UNSUPPORTED: {exit: exitFailed, hint: "`shnode ops` tells what can be asked, and at which door; `shnode version` tells whether this is the same version as the node"},
+	protocol.Status_DENIED: {exit: exitDenied, hint: "`shnode policy show` tells the policy in force",
+		remote: "the peer's policy decides: its operator can allow this with a rule (`shnode policy can` tells why there)"},
+	protocol.Status_LIMITED: {exit: exitFailed, hint: "ask again later"},
+	protocol.Status_LOCKED: {exit: exitLocked, hint: "open it with `shnode unlock`",
+		remote: "the peer's operator must open it with `shnode unlock` there"},
+	protocol.Status_NOT_FOUND:           {exit: exitNotFound, hint: "`shnode key ls` tells what there is"},
+	protocol.Status_EXISTS:              {exit: exitFailed, hint: "choose another location, or replace the record for good with --overwrite"},
+	protocol.Status_WRONG_KIND:          {exit: exitFailed, hint: "`shnode key ls` tells the kind of each record"},
+	protocol.Status_WRONG_KEY:           {exit: exitLocked, hint: "it takes the passphrase that the home was made with; nothing was changed"},
+	protocol.Status_DAMAGED:             {exit: exitDamaged, hint: "put a copy of vault.stronghold in its place; the damaged file has not been changed"},
+	protocol.Status_UNSUPPORTED_VERSION: {exit: exitDamaged, hint: "a newer shnode wrote this file: open it with that one"},
+	protocol.Status_NOT_A_SNAPSHOT:      {exit: exitDamaged, hint: "vault.stronghold in the home is some other file; the right one has to take its place"},
+	protocol.Status_NO_SPACE:            {exit: exitFailed, hint: "make room and ask again; nothing was changed"},
+	protocol.Status_OUTCOME_UNKNOWN:     {exit: exitFailed, hint: "look whether it happened (`shnode key ls`) before asking again"},
+	protocol.Status_UNAVAILABLE: {exit: exitUnreachable, hint: "`shnode status` tells how the node is",
+		remote: "`shnode peer ls` tells which peers are connected; is the peer's node running, and is its address right?"},
+	protocol.Status_INTERNAL: {exit: exitFailed, hint: "the node's log has the cause, under the request's id"},
+	protocol.Status_MISSING:  {exit: exitNotFound, hint: "put vault.stronghold, or a copy of it, back into the home"},
+	protocol.Status_TOO_EXPENSIVE: {exit: exitDamaged,
+		hint: "whoever wrote this file asks for more work to open it than this node allows"},
+}
+
+// explain says what err means to the person or script that asked. remote says
+// that a peer was asked.
+func explain(ctx context.Context, err error, remote bool) *failure {
+	var f *failure
+	var refused *protocol.Error
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.As(context.Cause(ctx), new(interruption)), errors.As(err, new(interruption)):
+		return &failure{exit: exitInterrupted, code: "interrupted", message: "interrupted"}
+	case errors.As(err, &refused):
+		return explainStatus(refused, remote)
+	case errors.Is(err, control.ErrNotRunning):
+		return &failure{exit: exitUnreachable, code: "not_running", message: "no node is running on this home", hint: "start it with `shnode run`"}
+	case errors.Is(err, local.ErrNoHome):
+		return &failure{exit: exitNotFound, code: "no_home", message: "there is no home here", hint: "make one with `shnode init`, or name another with --home"}
+	case errors.Is(err, local.ErrHomeExists):
+		return failed("home_exists", "this home exists already, and stays as it is", "name another with --home")
+	case errors.Is(err, local.ErrInUse), errors.Is(err, control.ErrInUse):
+		return failed("in_use", "another node runs on this home", "`shnode status` tells about it")
+	case errors.Is(err, control.ErrForeign):
+		return failed("foreign", err.Error(), "who can put a socket into the home? it must belong to the user who runs shnode, with mode 0700")
+	case errors.Is(err, control.ErrOpenHome):
+		return failed("open_home", err.Error(), "chmod 700 it")
+	case errors.Is(err, control.ErrTooLong):
+		return failed("path_too_long", err.Error(), "choose a shorter one with --home")
+	case errors.Is(err, protocol.ErrFrameTooLong):
+		return tooLong()
+	case errors.Is(err, context.DeadlineExceeded):
+		return unanswered("no answer within the time given")
+	case errors.Is(err, protocol.ErrClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return unanswered("the node stopped before it answered")
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return failed("no_space", err.Error(), "make room and ask again")
+	case errors.Is(err, syscall.EADDRINUSE):
+		return failed("address_in_use", err.Error(), "another program listens there; choose another port, or 0 for any")
+	case errors.Is(err, fs.ErrNotExist):
+		return &failure{exit: exitNotFound, code: "not_found", message: err.Error()}
+	case errors.Is(err, fs.ErrPermission):
+		return failed("permission", err.Error(), "does this file belong to the user who runs shnode?")
+	}
+	return failed("failed", err.Error(), "")
+}
+
+func explainStatus(e *protocol.Error, remote bool) *failure {
+	o, ok := outcomes[e.Status]
+	if !ok { // of a newer version
+		o = outcome{exit: exitFailed, hint: "is the node of a newer version? `shnode version` tells this one's"}
+	}
+	f := &failure{exit: o.exit, code: e.Status.Code(), message: e.Error(), hint: o.hint, requestID: e.RequestID}
+	if remote && o.remote != "" {
+		f.hint = o.remote
+	}
+	if remote && e.Status != protocol.Status_UNAVAILABLE { // which this node says of the peer
+		f.message = "the peer: " + f.message
+	}
+	if e.Status == protocol.Status_LIMITED && e.RetryAfter > 0 {
+		f.hint = fmt.Sprintf("ask again in %s", e.RetryAfter.Round(time.Millisecond))
+	}
+	return f
+}
+
+func unanswered(message string) *failure {
+	return &failure{exit: exitUnreachable, code: "unreachable", message: message,
+		hint: "a change may have happened all the same; wait longer with --timeout, or see `shnode status`"}
+}
+
+func tooLong() *failure {
+	return failed("too_long", fmt.Sprintf("the message is too long: what is sent at once is at most %d bytes", protocol.MaxFrame),
+		"sign a digest of it, and have whoever verifies make the same one: `sha256sum < FILE | shnode sign LOC`")
+}
+
+// fail prints f, to stderr, or with --json to stdout, and returns its exit code.
+func (a *app) fail(f *failure) int {
+	if !a.json {
+		a.errorf("%s", f.message)
+		if f.hint != "" {
+			a.hintf("%s", f.hint)
+		}
+		return f.exit
+	}
+	type body struct {
+		Code      string `json:"code"`
+		Message   string `json:"message"`
+		Hint      string `json:"hint,omitempty"`
+		RequestID string `json:"request_id,omitempty"`
+	}
+	a.printJSON(struct {
+		Error body `json:"error"`
+	}{body{f.code, strings.TrimSpace(f.message), f.hint, hex.EncodeToString(f.requestID)}})
+	return f.exit
+}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+func (a *app) keyCommand() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "key",
+		Short: "keys, which sign and do not leave",
+		Long: `A key is a record: it is named client/vault/record, like wallet/keys/main. Its
+secret half stays in the zone.`,
+		Example: `  shnode key generate wallet/keys/main --type ed25519
+  shnode key public wallet/keys/main --format ssh
+  shnode key ls wallet`,
+	}, a.keyGenerateCommand(), a.keyImportCommand(), a.keyPublicCommand(), a.keyListCommand(), a.keyRemoveCommand())
+}
+
+// keyFlags are those of commands that make a key.
+func keyFlags(cmd *cobra.Command, kind *string, overwrite *bool) {
+	cmd.Flags().StringVar(kind, "type", "", "the key's kind: "+strings.Join(protocol.Kinds(), ", "))
+	cmd.Flags().BoolVar(overwrite, "overwrite", false, "replace the record that is there, for good")
+	cmd.Annotations = map[string]string{forPeers: "yes"}
+}
+
+func checkKind(kind string) error {
+	hint := "one of: " + strings.Join(protocol.Kinds(), ", ")
+	switch {
+	case kind == "":
+		return usage("--type is missing", hint)
+	case !protocol.KnownKind(kind):
+		return usage(fmt.Sprintf("there is no kind %q", kind), hint)
+	}
+	return nil
+}
+
+// publicKeyJSON is what --json tells of a key.
+func publicKeyJSON(arg, kind string, public []byte) map[string]string {
+	return map[string]string{"location": arg, "kind": kind, "public_key": base64Text(public)}
+}
+
+func (a *app) keyGenerateCommand() *cobra.Command {
+	var kind string
+	var overwrite bool
+	cmd := &cobra.Command{
+		Use:     "generate LOC --type T",
+		Short:   "make a key that never leaves, and print its public half in base64",
+		Example: `  shnode key generate wallet/keys/main --type ed25519`,
+		Args:    takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			loc, err := record(args[0])
+			if err != nil {
+				return err
+			}
+			if err := checkKind(kind); err != nil {
+				return err
+			}
+			return a.ask(cmd.Context(), func(c protocol.Client) error {
+				public, err := c.GenerateKey(cmd.Context(), loc, kind, overwrite)
+				if err != nil {
+					return err
+				}
+				return a.print(publicKeyJSON(args[0], kind, public), base64Text(public))
+			})
+		},
+	}
+	keyFlags(cmd, &kind, &overwrite)
+	return cmd
+}
+
+func (a *app) keyImportCommand() *cobra.Command {
+	var kind, format string
+	var overwrite bool
+	cmd := &cobra.Command{
+		Use:   "import LOC --type T [FILE or -]",
+		Short: "take in a key from outside, and print its public half in base64",
+		Long: `import reads a secret key from a file, or from stdin, and seals it to the zone
+before anything else sees it. The file stays where it is: it is a copy of the
+key that nothing protects.
+
+An ed25519 key is its seed of 32 bytes: raw, or with --format hex as 64 digits,
+or with --format pem in a PKCS#8 or an OpenSSH file without a passphrase.`,
+		Example: `  shnode key import wallet/keys/old --type ed25519 seed.bin
+  shnode key import wallet/keys/ssh --type ed25519 --format pem ~/.ssh/id_ed25519`,
+		Args: takes(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			loc, err := record(args[0])
+			if err != nil {
+				return err
+			}
+			if err := checkKind(kind); err != nil {
+				return err
+			}
+			decode, ok := importFormats[format]
+			if !ok {
+				return usage(fmt.Sprintf("--format %q is not known", format), "one of: raw, hex, pem")
+			}
+			if len(args) == 1 && isTerminal(a.stdin) {
+				return usage("no key is given", "name the file that holds it, or - for stdin")
+			}
+			input, err := a.read(ctx, "the key", fileOrStdin(args[1:]), maxText)
+			if err != nil {
+				return err
+			}
+			seed, err := decode(input)
+			clear(input)
+			if err != nil {
+				return err
+			}
+			return a.importSeed(ctx, args[0], loc, kind, seed, overwrite)
+		},
+	}
+	keyFlags(cmd, &kind, &overwrite)
+	cmd.Flags().StringVar(&format, "format", "raw", "how the key is written: raw, hex, pem")
+	return cmd
+}
+
+// importSeed takes seed over and wipes it.
+func (a *app) importSeed(ctx context.Context, arg string, loc *protocol.Location, kind string, seed []byte, overwrite bool) error {
+	locked, err := lockSecret(seed)
+	if err != nil {
+		return err
+	}
+	defer locked.Destroy()
+	return a.ask(ctx, func(c protocol.Client) error {
+		public, err := c.ImportKey(ctx, loc, kind, locked.Bytes(), overwrite)
+		if err != nil {
+			return err
+		}
+		return a.print(publicKeyJSON(arg, kind, public), base64Text(public))
+	})
+}
+
+func (a *app) keyPublicCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "public LOC",
+		Short: "print the public half of a key",
+		Example: `  shnode key public wallet/keys/main
+  shnode key public wallet/keys/main --format ssh >> allowed_signers`,
+		Args:        takes(1, 1),
+		Annotations: map[string]string{forPeers: "yes"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			loc, err := record(args[0])
+			if err != nil {
+				return err
+			}
+			encode, ok := publicFormats[format]
+			if !ok {
+				return usage(fmt.Sprintf("--format %q is not known", format), "one of: base64, hex, pem, ssh")
+			}
+			return a.ask(cmd.Context(), func(c protocol.Client) error {
+				kind, public, err := c.PublicKey(cmd.Context(), loc)
+				if err != nil {
+					return err
+				}
+				text, err := encode(kind, public)
+				if err != nil {
+					return err
+				}
+				out := publicKeyJSON(args[0], kind, public)
+				if format != "base64" {
+					out[format] = text
+				}
+				return a.print(out, strings.TrimSuffix(text, "\n"))
+			})
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "base64", "how to write it: base64, hex, pem (PKIX), ssh")
+	return cmd
+}
+
+func (a *app) keyListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "ls [PREFIX]",
+		Short: "list records, in the order of their names",
+		Long: `ls lists the records below PREFIX, which is a client or client/vault, or all.
+Of a peer it lists what the policy there lets this node see.`,
+		Example: `  shnode key ls
+  shnode key ls wallet/keys --json`,
+		Args:        takes(0, 1),
+		Annotations: map[string]string{forPeers: "yes"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var below *protocol.Location
+			if len(args) == 1 {
+				var err error
+				if below, err = prefix(args[0]); err != nil {
+					return err
+				}
+			}
+			var entries []*protocol.Entry
+			err := a.ask(cmd.Context(), func(c protocol.Client) error {
+				return c.List(cmd.Context(), below, func(e *protocol.Entry) bool {
+					entries = append(entries, e)
+					return true
+				})
+			})
+			if err != nil {
+				return err
+			}
+			return a.printEntries(entries)
+		},
+	}
+}
+
+func (a *app) printEntries(entries []*protocol.Entry) error {
+	type line struct {
+		Location string `json:"location"`
+		Kind     string `json:"kind"`
+		Hint     string `json:"hint,omitempty"`
+		Created  string `json:"created,omitempty"` // RFC 3339
+		Changed  string `json:"changed,omitempty"`
+	}
+	lines := make([]line, len(entries))
+	for i, e := range entries {
+		l := line{Location: e.Location.Text(), Kind: e.Kind, Hint: strings.TrimRight(string(e.Hint), "\x00")}
+		if e.CreatedMs != 0 {
+			l.Created = moment(e.CreatedMs)
+		}
+		if e.ChangedMs != 0 {
+			l.Changed = moment(e.ChangedMs)
+		}
+		lines[i] = l
+	}
+	slices.SortFunc(lines, func(x, y line) int { return strings.Compare(x.Location, y.Location) })
+	if a.json {
+		for _, l := range lines {
+			if err := a.printJSON(l); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(lines) == 0 {
+		a.talkf("no records")
+		return nil
+	}
+	rows := [][]string{{"LOCATION", "KIND", "CREATED"}}
+	for _, l := range lines {
+		rows = append(rows, []string{l.Location, l.Kind, l.Created})
+	}
+	return a.table(rows)
+}
+
+func (a *app) keyRemoveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:         "rm LOC",
+		Short:       "revoke a record and wipe it, for good",
+		Example:     `  shnode key rm wallet/keys/old`,
+		Args:        takes(1, 1),
+		Annotations: map[string]string{forPeers: "yes"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			loc, err := record(args[0])
+			if err != nil {
+				return err
+			}
+			return a.ask(cmd.Context(), func(c protocol.Client) error {
+				if err := c.Remove(cmd.Context(), loc); err != nil {
+					return err
+				}
+				a.talkf("removed %s", loc.Text())
+				return a.printIf(map[string]string{"removed": loc.Text()})
+			})
+		},
+	}
+}

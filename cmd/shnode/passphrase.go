@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/awnumar/memguard"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// passphrase gets the passphrase: from --passphrase-file, else from whoever
+// sits at the terminal, never from an argument. A new one is typed twice. The
+// caller destroys it.
+func (a *app) passphrase(ctx context.Context, isNew bool) (*memguard.LockedBuffer, error) {
+	b, err := a.passphraseBytes(ctx, isNew)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) == 0 {
+		return nil, usage("the passphrase is empty", "")
+	}
+	return lockSecret(b)
+}
+
+func (a *app) passphraseBytes(ctx context.Context, isNew bool) ([]byte, error) {
+	if a.passphraseFile != "" {
+		return a.readPassphraseFile(ctx)
+	}
+	b, err := readSecret(ctx, "passphrase:")
+	if errors.Is(err, errNoTerminal) {
+		return nil, usage("there is no terminal to ask for the passphrase", "name a file that holds it with --passphrase-file FILE, or - for stdin")
+	}
+	if err != nil || !isNew || len(b) == 0 {
+		return b, err
+	}
+	again, err := readSecret(ctx, "the same again:")
+	defer clear(again)
+	if err == nil && !bytes.Equal(b, again) {
+		err = failed("mismatch", "the two passphrases differ", "nothing was made; try again")
+	}
+	if err != nil {
+		clear(b)
+		return nil, err
+	}
+	return b, nil
+}
+
+// readPassphraseFile reads the file, whose last line end, if any, is no part of
+// the passphrase.
+func (a *app) readPassphraseFile(ctx context.Context) ([]byte, error) {
+	r, err := a.open("the passphrase", a.passphraseFile)
+	if err != nil {
+		return nil, fmt.Errorf("the passphrase file: %w", err)
+	}
+	defer r.Close()
+	a.warnReadable(r)
+	b, err := await(ctx, func() ([]byte, error) { return readUpTo(r, "the passphrase", protocol.MaxSecret) })
+	if err != nil {
+		return nil, err
+	}
+	if line, ok := bytes.CutSuffix(b, []byte("\n")); ok {
+		b = bytes.TrimSuffix(line, []byte("\r"))
+	}
+	return b, nil
+}
+
+// warnReadable warns of a file that other users may read. It is no error:
+// service managers hand secrets over in files of mode 0440 within a closed folder.
+func (a *app) warnReadable(r io.Reader) {
+	f, ok := r.(*os.File)
+	if !ok || runtime.GOOS == "windows" { // where modes say nothing
+		return
+	}
+	info, err := f.Stat()
+	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		a.warnf("other users may read the passphrase file (mode %04o)", info.Mode().Perm())
+		a.hintf("chmod 600 it")
+	}
+}
+
+// lockSecret moves b into memory that is not swapped out, and wipes b.
+func lockSecret(b []byte) (buf *memguard.LockedBuffer, err error) {
+	// memguard panics where memory cannot be locked.
+	defer func() {
+		if recover() != nil {
+			clear(b)
+			err = failed("memory", "no memory can be locked to hold a secret", "raise the limit: `ulimit -l`")
+		}
+	}()
+	return memguard.NewBufferFromBytes(b), nil
+}

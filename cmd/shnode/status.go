@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stronghold-go/stronghold/node/control"
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// pollInterval is how often `status --wait` looks.
+const pollInterval = 50 * time.Millisecond
+
+func (a *app) statusCommand() *cobra.Command {
+	var wait string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "tell how the node is: addresses, locked or unlocked, the zone's protection, peers, last save",
+		Long: `status tells how the node is. Where none runs it says so, and tells what the home
+holds. --wait waits until a node answers, --wait=unlocked until it is unlocked
+too, for as long as --timeout says.`,
+		Example: `  shnode status
+  shnode status --wait --timeout 10s
+  shnode status --json`,
+		Args: takes(0, 0),
+	}
+	cmd.Flags().StringVar(&wait, "wait", "", "wait until the node is \"running\", or \"unlocked\"")
+	cmd.Flags().Lookup("wait").NoOptDefVal = "running"
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch wait {
+		case "":
+			return a.askHome(cmd.Context(), func(c protocol.Client, running bool) error {
+				s, err := c.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return a.printStatus(s, running)
+			})
+		case "running", "unlocked":
+			s, err := a.awaitNode(cmd.Context(), wait == "unlocked")
+			if err != nil {
+				return err
+			}
+			return a.printStatus(s, true)
+		}
+		return usage("--wait takes running or unlocked", "")
+	}
+	return cmd
+}
+
+// awaitNode asks for the status until a node answers, and is unlocked if that
+// is asked for.
+func (a *app) awaitNode(ctx context.Context, unlocked bool) (*protocol.NodeStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		var s *protocol.NodeStatus
+		err := a.ask(ctx, func(c protocol.Client) (err error) {
+			s, err = c.Status(ctx)
+			return err
+		})
+		if err == nil && (!unlocked || !s.Locked) {
+			return s, nil
+		}
+		if err != nil && ctx.Err() == nil && explain(ctx, err, false).exit != exitUnreachable {
+			return nil, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			switch {
+			case context.Cause(ctx) != context.DeadlineExceeded:
+				return nil, context.Cause(ctx)
+			case err == nil:
+				return nil, &protocol.Error{Status: protocol.Status_LOCKED, Operation: "node.status"}
+			case errors.Is(err, control.ErrNotRunning):
+				return nil, control.ErrNotRunning
+			}
+			return nil, context.DeadlineExceeded
+		}
+	}
+}
+
+// statusJSON is `status --json`.
+type statusJSON struct {
+	Running   bool      `json:"running"`
+	Locked    bool      `json:"locked"`
+	PeerID    string    `json:"peer"`
+	Addresses []string  `json:"addresses"`
+	Peers     uint32    `json:"peers"`
+	Connected uint32    `json:"connected"`
+	Saved     string    `json:"saved,omitempty"` // RFC 3339
+	Recovered bool      `json:"recovered"`
+	PolicyErr string    `json:"policy_error,omitempty"` // why policy.toml is not in force
+	Version   string    `json:"version,omitempty"`
+	Zone      *zoneJSON `json:"zone,omitempty"`
+}
+
+type zoneJSON struct {
+	PID    uint32      `json:"pid"`
+	Ended  string      `json:"ended,omitempty"` // why the zone before this one did
+	Layers []layerJSON `json:"layers"`
+}
+
+type layerJSON struct {
+	Name     string `json:"name"`
+	Active   bool   `json:"active"`
+	Required bool   `json:"required"`
+	Note     string `json:"note,omitempty"`
+	Hint     string `json:"hint,omitempty"` // what to do about a missing one
+}
+
+func statusOf(s *protocol.NodeStatus, running bool) statusJSON {
+	out := statusJSON{Running: running, Locked: s.Locked, PeerID: s.PeerId, Addresses: s.Addresses,
+		Peers: s.Peers, Connected: s.Connected, Recovered: s.Recovered, PolicyErr: s.PolicyError, Version: s.Version}
+	if out.Addresses == nil {
+		out.Addresses = []string{}
+	}
+	if s.SavedMs != 0 {
+		out.Saved = moment(s.SavedMs)
+	}
+	// The zone of a home that only this command has open tells nothing of a node's.
+	if s.Zone == nil || !running {
+		return out
+	}
+	out.Zone = &zoneJSON{PID: s.Zone.Pid, Ended: s.Zone.Ended, Layers: []layerJSON{}}
+	for _, l := range s.Zone.Layers {
+		layer := layerJSON{Name: l.Name, Active: l.Active, Required: l.Required, Note: l.Note}
+		if !l.Active {
+			layer.Hint = layerHints[l.Name]
+		}
+		out.Zone.Layers = append(out.Zone.Layers, layer)
+	}
+	return out
+}
+
+// layerHints say what to do about a layer of the zone that is missing. The
+// names are those of sandbox.Layer. A layer without a row is missing for its
+// note's reason, and nothing helps.
+var layerHints = map[string]string{
+	"locked memory":  "raise the limit of locked memory: `ulimit -l`, or LimitMEMLOCK= of the service",
+	"syscall filter": "use a build without -race and with CGO_ENABLED=0, on a Linux whose kernel has seccomp",
+	"Landlock":       "a Linux of 5.13 or newer has it, if its kernel is booted with lsm=landlock,…",
+	"non-dumpable":   "Linux only",
+	"private uid":    "only a node that is started as root can give its zone a uid of its own",
+	"namespaces":     "only a node that is started as root can have them without weakening the rest",
+}
+
+func (a *app) printStatus(s *protocol.NodeStatus, running bool) error {
+	st := statusOf(s, running)
+	if a.json {
+		return a.printJSON(st)
+	}
+	state := "running, unlocked"
+	switch {
+	case !running:
+		state = "not running"
+	case st.Locked:
+		state = "running, locked"
+	}
+	rows := [][]string{{"node", state}, {"peer", st.PeerID}}
+	for _, addr := range st.Addresses {
+		rows = append(rows, []string{"listening", addr})
+	}
+	if running {
+		rows = append(rows, []string{"peers", fmt.Sprintf("%d known, %d connected", st.Peers, st.Connected)})
+		saved := "nothing since the start"
+		if st.Saved != "" {
+			saved = st.Saved
+		}
+		rows = append(rows, []string{"last save", saved})
+	} else {
+		rows = append(rows, []string{"peers", fmt.Sprintf("%d known", st.Peers)})
+	}
+	if st.Recovered {
+		rows = append(rows, []string{"snapshot", "its end had been cut short; what was whole before it is there"})
+	}
+	if st.PolicyErr != "" {
+		rows = append(rows, []string{"policy", "not in force, so peers may do nothing: " + st.PolicyErr})
+	}
+	if err := a.table(append(rows, zoneRows(st.Zone)...)); err != nil {
+		return err
+	}
+	switch {
+	case !running:
+		a.hint("start it with `shnode run`")
+	case st.PolicyErr != "":
+		a.hint("mend the file, then `shnode policy apply FILE`")
+	case st.Locked:
+		a.hint("open it with `shnode unlock`")
+	}
+	return nil
+}
+
+func zoneRows(z *zoneJSON) [][]string {
+	if z == nil {
+		return nil
+	}
+	active := 0
+	for _, l := range z.Layers {
+		if l.Active {
+			active++
+		}
+	}
+	rows := [][]string{{"zone", fmt.Sprintf("process %d, %d of %d layers active", z.PID, active, len(z.Layers))}}
+	if z.Ended != "" {
+		rows = append(rows, []string{"", "the one before it ended: " + z.Ended})
+	}
+	for _, l := range z.Layers {
+		mark, why := "+ ", ""
+		if !l.Active {
+			mark = "- "
+			why = strings.Join(nonEmpty("missing", l.Note, l.Hint), "; ")
+		}
+		rows = append(rows, []string{"", mark + l.Name, why})
+	}
+	return rows
+}
+
+func nonEmpty(parts ...string) []string {
+	var out []string
+	for _, p := range parts {
+		if p != "" {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// moment is a time of a node as RFC 3339, in UTC.
+func moment(ms uint64) string {
+	return time.UnixMilli(int64(ms)).UTC().Format(time.RFC3339)
+}
+
+func (a *app) unlockCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "unlock",
+		Short: "open the snapshot in the zone; asks for the passphrase",
+		Example: `  shnode unlock
+  pass show shnode | shnode unlock --passphrase-file -`,
+		Args: takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			return a.ask(ctx, func(c protocol.Client) error {
+				passphrase, err := a.passphrase(ctx, false)
+				if err != nil {
+					return err
+				}
+				defer passphrase.Destroy()
+				if err := c.Unlock(ctx, passphrase.Bytes()); err != nil {
+					return err
+				}
+				a.talkf("unlocked")
+				return a.printIf(map[string]bool{"locked": false})
+			})
+		},
+	}
+}
+
+func (a *app) lockCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "lock",
+		Short:   "drop every secret and close the snapshot",
+		Long:    "lock ends the zone, with every secret in it, and starts an empty one.",
+		Example: `  shnode lock`,
+		Args:    takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.ask(cmd.Context(), func(c protocol.Client) error {
+				if err := c.Lock(cmd.Context()); err != nil {
+					return err
+				}
+				a.talkf("locked")
+				return a.printIf(map[string]bool{"locked": true})
+			})
+		},
+	}
+}
