@@ -75,7 +75,7 @@ func TestBIP39LikeLibrary(t *testing.T) {
 		list := map[Language][]string{English: wordlists.English, Japanese: wordlists.Japanese}[l]
 		bip39.SetWordList(list)
 		r := newRand(t)
-		for i := range 300 {
+		for i := range cases(300) {
 			entropy := randBytes(r, 16+i%5*4)
 			want, err := bip39.NewMnemonic(entropy)
 			if err != nil {

@@ -8,7 +8,7 @@ import (
 
 func TestEd25519LikeStandardLibrary(t *testing.T) {
 	r := newRand(t)
-	for i := range 1000 {
+	for i := range cases(1000) {
 		seed := [32]byte(randBytes(r, 32))
 		if i == 0 {
 			seed = [32]byte{}

@@ -14,6 +14,15 @@ func newRand(t testing.TB) *rand.ChaCha8 {
 	return rand.NewChaCha8(seed)
 }
 
+// cases returns n, or a tenth of it under the race detector, which takes ten times as
+// long and has little to find in a package without goroutines.
+func cases(n int) int {
+	if raceEnabled {
+		return n / 10
+	}
+	return n
+}
+
 func randBytes(r *rand.ChaCha8, n int) []byte {
 	b := make([]byte, n)
 	r.Read(b)
