@@ -221,7 +221,7 @@ func (l *lane) read() {
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, errOpen) || errors.Is(err, errLength) || errors.Is(err, errCounter) || errors.Is(err, errPiece):
+		case isBroken(err):
 			l.z.breakOff(err)
 			return
 		default:
@@ -230,6 +230,16 @@ func (l *lane) read() {
 			return
 		}
 	}
+}
+
+// isBroken tells an error of what came over a pipe from the end of the pipe.
+func isBroken(err error) bool {
+	for _, e := range []error{errOpen, errLength, errCounter, errPiece} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // deliver hands out the answers in a record.

@@ -7,8 +7,9 @@ import (
 // A child is the process of a zone, as the parent holds it.
 type child struct {
 	process *os.Process
-	ends    []end   // the parent's: r has the answers, w the requests
-	layers  []Layer // those that the parent put up
+	ends    []end      // the parent's: r has the answers, w the requests
+	quick   *quickLane // nil where there is none; the zone has its pipes last
+	layers  []Layer    // those that the parent put up
 }
 
 // kill ends the process. One that has ended already stays as it is.
@@ -25,6 +26,9 @@ func (c *child) close() {
 	for _, e := range c.ends {
 		e.w.Close()
 		e.r.Close()
+	}
+	if c.quick != nil {
+		c.quick.close()
 	}
 }
 

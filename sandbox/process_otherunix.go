@@ -7,6 +7,8 @@ import (
 	"syscall"
 )
 
+func quickPair() (*quickLane, end, error) { return nil, end{}, nil }
+
 // startProcess starts the zone in a session of its own.
 func startProcess(attr *os.ProcAttr, argv []string) (*os.Process, []Layer, error) {
 	program, err := os.Executable()

@@ -45,6 +45,15 @@ func startChild(name string, workers int) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
+	quick, quickEnd, err := quickPair()
+	if err != nil {
+		closeEnds(parent)
+		closeEnds(zone)
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	if quick != nil {
+		zone = append(zone, quickEnd)
+	}
 	defer closeEnds(zone)
 	files := []*os.File{null, null, null}
 	for _, e := range zone {
@@ -56,11 +65,14 @@ func startChild(name string, workers int) (*child, error) {
 	process, layers, err := startProcess(&os.ProcAttr{Dir: "/", Env: environment(workers), Files: files}, []string{argv0, name})
 	if err != nil {
 		closeEnds(parent)
+		if quick != nil {
+			quick.close()
+		}
 		return nil, fmt.Errorf("sandbox: starting the zone: %w", err)
 	}
 	own := Layer{Name: "own process", Active: true, Required: true}
 	sealed := Layer{Name: "sealed pipe", Active: true, Required: true, Note: "X25519, ChaCha20-Poly1305"}
-	return &child{process: process, ends: parent, layers: append([]Layer{own, sealed}, layers...)}, nil
+	return &child{process: process, ends: parent, quick: quick, layers: append([]Layer{own, sealed}, layers...)}, nil
 }
 
 // inheritedEnds looks at the descriptors of this process and returns the zone's side of its pipes, if they are those
@@ -79,7 +91,7 @@ func inheritedEnds(args []string) ([]end, bool) {
 	for isPipe(fd, unix.O_RDONLY) {
 		reads, fd = reads+1, fd+1
 	}
-	if reads == 0 || reads > maxWorkers {
+	if reads == 0 || reads > maxWorkers+1 {
 		return nil, false
 	}
 	for i := range reads {

@@ -1,0 +1,214 @@
+package sandbox
+
+import (
+	"context"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A quickLane is a pipe pair for a caller who is alone. He writes his request and waits for the answer in the kernel
+// himself, without a change of goroutine and without the poller, which costs half of the time that a round trip takes.
+// Callers who meet share the other lanes, where many answers cost little more than one.
+type quickLane struct {
+	mu      sync.Mutex // held by the caller, and by drain after him
+	r, w    int        // blocking, and not known to the poller
+	wake    *os.File   // an eventfd, readable when the caller's context ends; a File, as it may come late
+	wakeFD  int
+	in      opener
+	out     sealer
+	b       []byte
+	lastID  uint64
+	z       *Zone
+	isEnded bool
+}
+
+// maxQuick is the largest request for the quick lane. It fits into the empty pipe, so that no write blocks.
+const maxQuick = 16 << 10
+
+// quickPair makes the pipes of a quick lane and returns it with the zone's side.
+func quickPair() (*quickLane, end, error) {
+	var toZone, toParent [2]int
+	if err := unix.Pipe2(toZone[:], unix.O_CLOEXEC); err != nil {
+		return nil, end{}, os.NewSyscallError("pipe2", err)
+	}
+	if err := unix.Pipe2(toParent[:], unix.O_CLOEXEC); err != nil {
+		unix.Close(toZone[0])
+		unix.Close(toZone[1])
+		return nil, end{}, os.NewSyscallError("pipe2", err)
+	}
+	q := &quickLane{r: toParent[0], w: toZone[1]}
+	zone := end{os.NewFile(uintptr(toZone[0]), "requests"), os.NewFile(uintptr(toParent[1]), "answers")}
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		unix.Close(q.r)
+		unix.Close(q.w)
+		closeEnds([]end{zone})
+		return nil, end{}, os.NewSyscallError("eventfd2", err)
+	}
+	q.wakeFD, q.wake = fd, os.NewFile(uintptr(fd), "eventfd")
+	return q, zone, nil
+}
+
+func (q *quickLane) open(z *Zone, in, out sequence) {
+	q.z = z
+	q.in = opener{sequence: in, r: rawReader(q.r)}
+	q.out = sealer{out}
+}
+
+// try sends a request and waits for the answer, unless the lane is in use.
+func (q *quickLane) try(ctx context.Context, request []byte) (answer []byte, err error, done bool) {
+	if len(request) > maxQuick || !q.mu.TryLock() {
+		return nil, nil, false
+	}
+	if q.isEnded {
+		q.mu.Unlock()
+		return nil, nil, false
+	}
+	q.lastID++
+	deadline, _ := ctx.Deadline()
+	q.b = appendRequest(newRecord(q.b), q.lastID, timeLeft(deadline), request, timeHead+len(request))
+	sealed, err := q.out.seal(q.b)
+	if err != nil {
+		q.mu.Unlock()
+		q.z.breakOff(err)
+		return nil, q.z.end(ctx), true
+	}
+	if err := writeRaw(q.w, sealed); err != nil {
+		q.mu.Unlock()
+		q.fail(err)
+		return nil, q.z.end(ctx), true
+	}
+
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { q.wake.Write([]byte{1, 0, 0, 0, 0, 0, 0, 0}) })
+		if !q.wait(ctx) {
+			go q.drain()
+			return nil, ctx.Err(), true
+		}
+		defer stop()
+	}
+	var m message
+	for whole := false; !whole; {
+		if whole, err = q.read(&m); err != nil {
+			q.mu.Unlock()
+			q.fail(err)
+			return nil, q.z.end(ctx), true
+		}
+		if !whole && ctx.Done() != nil && !q.wait(ctx) {
+			go q.drain()
+			return nil, ctx.Err(), true
+		}
+	}
+	q.mu.Unlock()
+	answer, err = m.result()
+	return answer, err, true
+}
+
+// wait returns when there is something to read, or false when the context has ended.
+func (q *quickLane) wait(ctx context.Context) bool {
+	if q.in.buffered() {
+		return true
+	}
+	for {
+		fds := [2]unix.PollFd{{Fd: int32(q.r), Events: unix.POLLIN}, {Fd: int32(q.wakeFD), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds[:], -1); err != nil {
+			if err == unix.EINTR {
+				continue
+			}
+			panic("sandbox: internal error: poll: " + err.Error())
+		}
+		if fds[0].Revents != 0 {
+			return true // also when the pipe has ended
+		}
+		// It may be that of the caller before, who was answered when his context ended.
+		var b [8]byte
+		unix.Read(q.wakeFD, b[:])
+		if ctx.Err() != nil {
+			return false
+		}
+	}
+}
+
+// read takes a record and reports whether the answer is whole.
+func (q *quickLane) read(m *message) (whole bool, err error) {
+	b, err := q.in.record()
+	for err == nil && len(b) > 0 {
+		var p piece
+		p, b, err = cutPiece(b)
+		if err == nil && (whole || p.id != q.lastID || p.kind < kindAnswer || p.kind > kindTooLarge) {
+			err = errPiece
+		}
+		if err == nil {
+			whole, err = m.add(p)
+		}
+	}
+	return whole, err
+}
+
+// drain reads the answer that the caller did not wait for, and gives the lane back.
+func (q *quickLane) drain() {
+	defer q.mu.Unlock()
+	var m message
+	for whole := false; !whole; {
+		var err error
+		if whole, err = q.read(&m); err != nil {
+			q.fail(err)
+			return
+		}
+	}
+}
+
+func (q *quickLane) fail(err error) {
+	if isBroken(err) {
+		q.z.breakOff(err)
+		return
+	}
+	q.z.child.kill()
+}
+
+// close is called when the zone has ended, which everyone who waits sees.
+func (q *quickLane) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.isEnded {
+		return
+	}
+	q.isEnded = true
+	unix.Close(q.r)
+	unix.Close(q.w)
+	q.wake.Close()
+}
+
+// rawReader reads a descriptor without the poller.
+type rawReader int
+
+func (r rawReader) Read(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(r), b)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return 0, os.NewSyscallError("read", err)
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+func writeRaw(fd int, b []byte) error {
+	for {
+		n, err := unix.Write(fd, b)
+		switch {
+		case err == unix.EINTR:
+		case err == nil && n < len(b):
+			return io.ErrShortWrite
+		default:
+			return os.NewSyscallError("write", err)
+		}
+	}
+}
