@@ -41,9 +41,10 @@ func (n *Node) serve(s network.Stream) {
 		Handle: func(ctx context.Context, req *protocol.Request) *protocol.Response {
 			return n.answer(ctx, id, req)
 		},
-		Door:     protocol.DoorPeer,
-		InFlight: n.limits.InFlight,
-		Grace:    n.grace,
+		Door:         protocol.DoorPeer,
+		InFlight:     n.limits.InFlight,
+		FrameTimeout: n.limits.FrameTimeout,
+		Grace:        n.grace,
 		Admit: func(ctx context.Context, size int) (func(), error) {
 			return a.admit(ctx, s.Scope(), size)
 		},

@@ -9,6 +9,8 @@ import (
 	"github.com/stronghold-go/stronghold/protocol"
 )
 
+const defaultPage = 100 // entries, where the asker does not say
+
 // list answers record.list for a peer: it shows what the policy lets him list,
 // page by page, as if nothing else were there. The cursor of a page is that of
 // the last entry shown, and there is one only if more will be shown; any other
@@ -16,7 +18,7 @@ import (
 func (n *Node) list(ctx context.Context, rules *permissions.Rules, id string, req *protocol.Request) *protocol.Response {
 	want := int(req.Limit)
 	if want == 0 {
-		want = protocol.MaxPage
+		want = defaultPage
 	}
 	ask := func(after []byte, limit int) *protocol.Response {
 		page := proto.CloneOf(req)

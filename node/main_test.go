@@ -1,0 +1,323 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stronghold-go/stronghold/permissions"
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// within is how long a test waits for what must happen; nothing waits so long if all is well.
+const within = 20 * time.Second
+
+// memory is a Stronghold that lives in memory, and can be told to fail. (itest
+// has the real one behind a node.)
+type memory struct {
+	identity []byte
+	rules    atomic.Pointer[permissions.Rules]
+	handled  atomic.Int64 // requests that got past the policy
+
+	mu      sync.Mutex
+	policy  string
+	peers   []*protocol.Peer
+	changed []func()
+	handle  protocol.HandlerFunc // instead of answering
+	records []string             // texts of locations, in the order of a listing
+}
+
+func newMemory(t testing.TB) *memory {
+	t.Helper()
+	identity, err := NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &memory{identity: identity}
+	m.setPolicy(t, "")
+	return m
+}
+
+func (m *memory) Identity() []byte          { return m.identity }
+func (m *memory) Rules() *permissions.Rules { return m.rules.Load() }
+func (m *memory) Peers() []*protocol.Peer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.peers)
+}
+
+func (m *memory) SetPeer(p *protocol.Peer) error {
+	m.change(func() {
+		m.peers = slices.DeleteFunc(m.peers, func(q *protocol.Peer) bool { return q.Name == p.Name })
+		m.peers = append(m.peers, p)
+	})
+	return nil
+}
+
+func (m *memory) removePeer(name string) {
+	m.change(func() {
+		m.peers = slices.DeleteFunc(m.peers, func(q *protocol.Peer) bool { return q.Name == name })
+	})
+}
+
+func (m *memory) change(f func()) {
+	m.mu.Lock()
+	f()
+	changed := m.changed
+	m.mu.Unlock()
+	for _, f := range changed {
+		f()
+	}
+}
+
+func (m *memory) OnPeersChanged(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changed = append(m.changed, f)
+}
+
+// setPolicy puts a policy in force. The names in it are those of the known peers.
+func (m *memory) setPolicy(t testing.TB, text string) {
+	t.Helper()
+	p, err := permissions.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{}
+	for _, p := range m.Peers() {
+		names[p.Name] = p.Id
+	}
+	rules, err := p.Resolve(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.rules.Store(rules)
+}
+
+// instead has every request handled by f.
+func (m *memory) instead(f protocol.HandlerFunc) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.handle = f
+}
+
+func (m *memory) Handle(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+	m.handled.Add(1)
+	m.mu.Lock()
+	handle, records := m.handle, m.records
+	m.mu.Unlock()
+	if handle != nil {
+		return handle(ctx, req)
+	}
+	resp := &protocol.Response{Status: protocol.Status_OK}
+	switch req.Operation {
+	case "ed25519.sign":
+		resp.Signature = signature(req.Location.Text(), req.Message)
+	case "key.public", "key.generate", "key.import":
+		resp.Kind, resp.PublicKey = protocol.Ed25519, []byte(req.Location.Text())
+	case "zone.key":
+		resp.PublicKey = make([]byte, 32)
+	case "record.list":
+		return listRecords(records, req), nil
+	case "node.status":
+		resp.Node = &protocol.NodeStatus{Version: "test", PeerId: "to be replaced"}
+	}
+	return resp, nil
+}
+
+// signature is what memory answers in place of one.
+func signature(at string, message []byte) []byte {
+	sum := sha256.Sum256([]byte(at + "\x00" + string(message)))
+	return slices.Concat(sum[:], sum[:])
+}
+
+// listRecords lists as the engine does: a page ends with a cursor that is the id
+// of its last record, and has none if no record comes after it.
+func listRecords(records []string, req *protocol.Request) *protocol.Response {
+	resp := &protocol.Response{Status: protocol.Status_OK}
+	limit := int(req.Limit)
+	if limit == 0 {
+		limit = 3
+	}
+	for i, text := range records {
+		if len(req.After) > 0 && bytes.Compare(cursorOf(i), req.After) <= 0 {
+			continue
+		}
+		if len(resp.Entries) == limit {
+			break
+		}
+		loc, err := protocol.ParseLocation(text)
+		if err != nil {
+			panic(err)
+		}
+		resp.Entries = append(resp.Entries, &protocol.Entry{Location: loc, Kind: protocol.Ed25519, Hint: []byte("hint"), CreatedMs: 1})
+		resp.Next = cursorOf(i)
+	}
+	if len(records) == 0 || bytes.Equal(resp.Next, cursorOf(len(records)-1)) {
+		resp.Next = nil
+	}
+	return resp
+}
+
+func cursorOf(i int) []byte { return fmt.Appendf(nil, "%06d", i) }
+
+// newNode starts a node on loopback.
+func newNode(t testing.TB, m *memory, change ...func(*Config)) *Node {
+	t.Helper()
+	cfg := Config{Local: m, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, DialTimeout: within}
+	for _, f := range change {
+		f(&cfg)
+	}
+	n, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return n
+}
+
+// addPeer makes n know other under a name.
+func addPeer(t testing.TB, n *Node, name string, other *Node) {
+	t.Helper()
+	address := other.ID()
+	if addrs := other.Addrs(); len(addrs) > 0 {
+		address = addrs[0]
+	}
+	do(t, n.Local(), &protocol.Request{Operation: "peer.add", Name: name, Address: address})
+}
+
+// pair is two nodes, a and b, that know each other. The policy of b allows a
+// everything on wallet/keys/*.
+func pair(t testing.TB, change ...func(*Config)) (a, b *Node, am, bm *memory) {
+	t.Helper()
+	am, bm = newMemory(t), newMemory(t)
+	a, b = newNode(t, am), newNode(t, bm, change...)
+	addPeer(t, a, "b", b)
+	addPeer(t, b, "a", a)
+	bm.setPolicy(t, allowAll)
+	return a, b, am, bm
+}
+
+const allowAll = `
+[[allow]]
+peers = ["a"]
+ops   = ["use", "write", "list"]
+on    = ["wallet/keys/*"]
+`
+
+// testContext ends before the test's patience does.
+func testContext(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func do(t testing.TB, h protocol.Handler, req *protocol.Request) *protocol.Response {
+	t.Helper()
+	resp, err := protocol.Client{H: h}.Do(testContext(t), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+func location(t testing.TB, text string) *protocol.Location {
+	t.Helper()
+	loc, err := protocol.ParseLocation(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loc
+}
+
+func sign(t testing.TB) *protocol.Request {
+	return &protocol.Request{Id: protocol.NewID(), Operation: "ed25519.sign", Location: location(t, "wallet/keys/main"), Message: []byte("hello")}
+}
+
+// requestFor is a request that fits its operation's row, on a location.
+func requestFor(t testing.TB, op *protocol.Operation, at string) *protocol.Request {
+	t.Helper()
+	req := &protocol.Request{Id: protocol.NewID(), Operation: op.Name}
+	for _, f := range op.In {
+		switch f.Name {
+		case "location":
+			req.Location = location(t, at)
+			if f.Shape == protocol.ShapePrefix {
+				req.Location.Record = nil
+			}
+		case "message":
+			req.Message = []byte("hello")
+		case "kind":
+			req.Kind = protocol.Ed25519
+		case "secret":
+			req.Secret = make([]byte, 100)
+		case "name":
+			req.Name = "x"
+		case "address":
+			req.Address = "x"
+		case "text":
+			req.Text = "x"
+		case "peer":
+			req.Peer = "x"
+		case "query":
+			req.Query = "x"
+		case "sequence":
+			req.Sequence = 1
+		case "device":
+			req.Device = make([]byte, 8)
+		}
+	}
+	return req
+}
+
+// eventually waits until ok, which nothing announces, holds.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	ctx := testContext(t)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("it never came about that %s", what)
+		}
+	}
+}
+
+func wait[T any](t testing.TB, what string, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(within):
+		t.Fatalf("waited in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
+func sameAnswer(a, b *protocol.Response) bool { return proto.Equal(a, b) }
+
+func names(entries []*protocol.Entry) string {
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Location.Text())
+	}
+	return strings.Join(out, " ")
+}
