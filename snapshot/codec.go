@@ -149,6 +149,34 @@ func (d *decoder) record() *vault.Record {
 	return r
 }
 
+func appendItem(b []byte, it *vault.Item) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(it.Key)))
+	b = append(b, it.Key...)
+	b = appendStamp(b, it.Changed)
+	if it.Removed {
+		return b
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(it.Expires))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(it.Value)))
+	return append(b, it.Value...)
+}
+
+func (d *decoder) item(removed bool) *vault.Item {
+	it := &vault.Item{Key: d.bytes(d.limit(int(d.u16()), maxName)), Changed: d.stamp(), Removed: removed}
+	if !removed {
+		it.Expires = int64(d.u64())
+		it.Value = d.bytes(d.limit(int(d.u32()), vault.MaxValue))
+	}
+	return it
+}
+
+// What an edit does.
+const (
+	editRecord = 'r' // puts a record or a tombstone
+	editItem   = 'p' // puts an item into the store
+	editRemove = 'd' // takes one out
+)
+
 func appendChange(b []byte, c *vault.Change) []byte {
 	b = binary.BigEndian.AppendUint64(b, c.Sequence)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(c.Edits)))
@@ -156,9 +184,17 @@ func appendChange(b []byte, c *vault.Change) []byte {
 		e := &c.Edits[i]
 		b = append(b, e.Client[:]...)
 		b = appendName(b, e.ClientName)
-		b = append(b, e.Vault[:]...)
-		b = appendName(b, e.VaultName)
-		b = appendRecord(b, e.Record)
+		switch {
+		case e.Record != nil:
+			b = append(b, editRecord)
+			b = append(b, e.Vault[:]...)
+			b = appendName(b, e.VaultName)
+			b = appendRecord(b, e.Record)
+		case e.Item.Removed:
+			b = appendItem(append(b, editRemove), e.Item)
+		default:
+			b = appendItem(append(b, editItem), e.Item)
+		}
 	}
 	return b
 }
@@ -166,7 +202,19 @@ func appendChange(b []byte, c *vault.Change) []byte {
 func (d *decoder) change() (*vault.Change, error) {
 	c := &vault.Change{Sequence: d.u64()}
 	for n := d.u32(); n > 0 && d.err == nil; n-- {
-		c.Edits = append(c.Edits, vault.Edit{Client: d.id(), ClientName: d.name(), Vault: d.id(), VaultName: d.name(), Record: d.record()})
+		e := vault.Edit{Client: d.id(), ClientName: d.name()}
+		switch d.u8() {
+		case editRecord:
+			e.Vault, e.VaultName = d.id(), d.name()
+			e.Record = d.record()
+		case editItem:
+			e.Item = d.item(false)
+		case editRemove:
+			e.Item = d.item(true)
+		default:
+			d.fail()
+		}
+		c.Edits = append(c.Edits, e)
 	}
 	return c, d.end()
 }

@@ -223,6 +223,17 @@ func (s *State) loadClient(r io.Reader) (vault.ID, error) {
 			}
 		}
 	}
+	var last []byte
+	for i, n := uint32(0), d.u32(); i < n && d.err == nil; i++ {
+		it := d.item(false)
+		if i > 0 && bytes.Compare(last, it.Key) >= 0 {
+			d.fail()
+		}
+		last = it.Key
+		if d.err == nil {
+			s.DB.LoadItem(c, it)
+		}
+	}
 	return c.ID, d.end()
 }
 

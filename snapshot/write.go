@@ -114,5 +114,15 @@ func encodeClient(w io.Writer, c *vault.ClientView) error {
 			}
 		}
 	}
+	n, items := c.Items()
+	b = binary.BigEndian.AppendUint32(b[:0], uint32(n))
+	if _, err := w.Write(b); err != nil {
+		return err
+	}
+	for it := range items {
+		if _, err := w.Write(appendItem(b[:0], it)); err != nil {
+			return err
+		}
+	}
 	return nil
 }

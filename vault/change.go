@@ -11,11 +11,13 @@ type Change struct {
 	Edits    []Edit
 }
 
-// Edit puts a record, or a tombstone, at a place.
+// Edit puts a record, or a tombstone, at a place; or an item into a client's
+// store, or takes it out.
 type Edit struct {
-	Client, Vault         ID
+	Client, Vault         ID     // no vault with Item
 	ClientName, VaultName []byte // sealed; nil when known already, or not known at all
 	Record                *Record
+	Item                  *Item
 }
 
 // Tx is a change that is being prepared.
@@ -94,11 +96,15 @@ func (db *DB) apply(c *Change) {
 func (db *DB) put(e *Edit) {
 	c, ok := get(db.clients, e.Client)
 	if !ok {
-		c = &client{vaults: newTree[*vault]()}
+		c = &client{vaults: newTree[*vault](), store: newStore()}
 		db.clients.Set(item[*client]{e.Client, c})
 	}
 	if c.name == nil {
 		c.name = e.ClientName
+	}
+	if e.Item != nil {
+		db.putItem(e.Client, c, e.Item)
+		return
 	}
 	v, ok := get(c.vaults, e.Vault)
 	if !ok {
@@ -172,17 +178,22 @@ func (tx *Tx) next(p Place) uint64 {
 
 // each calls f for every record put into a vault by staged changes, oldest first, then by tx.
 func (tx *Tx) each(client, vault ID, f func(*Record)) {
-	in := func(edits []Edit) {
-		for i := range edits {
-			if e := &edits[i]; e.Client == client && e.Vault == vault && e.Record != nil {
-				f(e.Record)
-			}
+	tx.eachEdit(func(e *Edit) {
+		if e.Client == client && e.Vault == vault && e.Record != nil {
+			f(e.Record)
+		}
+	})
+}
+
+func (tx *Tx) eachEdit(f func(*Edit)) {
+	for _, c := range tx.db.staged {
+		for i := range c.Edits {
+			f(&c.Edits[i])
 		}
 	}
-	for _, c := range tx.db.staged {
-		in(c.Edits)
+	for i := range tx.edits {
+		f(&tx.edits[i])
 	}
-	in(tx.edits)
 }
 
 func (tx *Tx) committed(p Place) (*client, *vault) {
@@ -234,7 +245,7 @@ func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
 	if r.Sealed, err = tx.db.seal(p, v.Kind, p.RecordName, v.Secret); err != nil {
 		return p, err
 	}
-	return p, tx.add(p, r)
+	return p, tx.add(p, Edit{Record: r})
 }
 
 // Revoke leaves a tombstone at p: the secret goes, that it was there stays.
@@ -243,22 +254,25 @@ func (tx *Tx) Revoke(p Place) error {
 	if err != nil {
 		return err
 	}
-	return tx.add(p, &Record{ID: old.ID, Kind: old.Kind, Revoked: true, Counter: old.Counter, Number: old.Number,
-		Created: old.Created, Changed: tx.stamp})
+	return tx.add(p, Edit{Record: &Record{ID: old.ID, Kind: old.Kind, Revoked: true, Counter: old.Counter, Number: old.Number,
+		Created: old.Created, Changed: tx.stamp}})
 }
 
-// add records an edit, with the names that the vault does not have yet.
-func (tx *Tx) add(p Place, r *Record) (err error) {
-	e := Edit{Client: p.Client, Vault: p.Vault, Record: r}
+// add completes an edit with where it is, and with the names that the DB does not have yet.
+func (tx *Tx) add(p Place, e Edit) (err error) {
+	e.Client = p.Client
 	c, v := tx.committed(p)
 	if p.ClientName != nil && (c == nil || c.name == nil) {
 		if e.ClientName, err = tx.db.sealName(Place{Client: p.Client}, clientName, p.ClientName); err != nil {
 			return err
 		}
 	}
-	if p.VaultName != nil && (v == nil || v.name == nil) {
-		if e.VaultName, err = tx.db.sealName(Place{Client: p.Client, Vault: p.Vault}, vaultName, p.VaultName); err != nil {
-			return err
+	if e.Record != nil {
+		e.Vault = p.Vault
+		if p.VaultName != nil && (v == nil || v.name == nil) {
+			if e.VaultName, err = tx.db.sealName(Place{Client: p.Client, Vault: p.Vault}, vaultName, p.VaultName); err != nil {
+				return err
+			}
 		}
 	}
 	tx.edits = append(tx.edits, e)

@@ -42,16 +42,18 @@ type DB struct {
 	device [8]byte        // written into every change
 	now    func() time.Time
 
-	mu      sync.RWMutex
-	clients *tree[*client]
-	staged  []*Change // in the order of their sequence numbers
-	seq     uint64    // of the last change that was staged
-	done    uint64    // of the last change that was committed
+	mu       sync.RWMutex
+	clients  *tree[*client]
+	expiries *btree.BTreeG[expiry] // of all stores, soonest first
+	staged   []*Change             // in the order of their sequence numbers
+	seq      uint64                // of the last change that was staged
+	done     uint64                // of the last change that was committed
 }
 
 type client struct {
 	name   []byte // sealed; nil when only the id is known
 	vaults *tree[*vault]
+	store  *store
 }
 
 type vault struct {
@@ -83,7 +85,8 @@ func get[T any](t *tree[T], id ID) (v T, ok bool) {
 // New returns an empty DB. Names and records are sealed under key (32 bytes);
 // opened secrets lie in arena. The DB owns neither.
 func New(arena *memory.Arena, key *memory.Secret, device [8]byte) *DB {
-	return &DB{arena: arena, key: key, device: device, now: time.Now, clients: newTree[*client]()}
+	return &DB{arena: arena, key: key, device: device, now: time.Now,
+		clients: newTree[*client](), expiries: newExpiries()}
 }
 
 // Sequence is the number of the last committed change.

@@ -1,5 +1,7 @@
 package vault
 
+import "iter"
+
 // View is the committed state at one moment, for writing it to a file. It stays
 // as it is while the DB goes on: the trees are copied when somebody writes.
 type View struct {
@@ -12,6 +14,16 @@ type ClientView struct {
 	ID     ID
 	Name   []byte // sealed; nil when not known
 	Vaults []VaultView
+	store  *store
+}
+
+// Items returns how many items the client's store has, and calls yield for each
+// when it is ranged over, in the order of their keys.
+func (c *ClientView) Items() (n int, items iter.Seq[*Item]) {
+	if c.store == nil {
+		return 0, func(func(*Item) bool) {}
+	}
+	return c.store.Len(), c.store.Scan
 }
 
 // VaultView is a vault of a [ClientView].
@@ -37,7 +49,7 @@ func (db *DB) Freeze() *View {
 	defer db.mu.Unlock()
 	view := &View{Sequence: db.done}
 	db.clients.Scan(func(c item[*client]) bool {
-		cv := ClientView{ID: c.id, Name: c.v.name}
+		cv := ClientView{ID: c.id, Name: c.v.name, store: c.v.store.Copy()}
 		c.v.vaults.Scan(func(v item[*vault]) bool {
 			cv.Vaults = append(cv.Vaults, VaultView{v.id, v.v.name, v.v.next, v.v.records.Copy()})
 			return true
@@ -56,6 +68,12 @@ func (db *DB) Load(c ClientView, v VaultView) (add func(*Record)) {
 	into, _ := get(loaded.vaults, v.ID)
 	into.next = v.Next
 	return func(r *Record) { into.records.Load(item[*Record]{r.ID, r}) }
+}
+
+// LoadItem puts an item of a client's store as a file has it into a DB that
+// nobody uses yet.
+func (db *DB) LoadItem(c ClientView, it *Item) {
+	db.put(&Edit{Client: c.ID, ClientName: c.Name, Item: it})
 }
 
 // Resume says which change the loaded state is of.
