@@ -1,0 +1,7 @@
+//go:build linux && arm64
+
+package sandbox
+
+func prepareForeign() {}
+
+func callForeign() {}
