@@ -29,11 +29,8 @@ func (e *Engine) generate(req *protocol.Request) (*protocol.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, public, err := procedures.GenerateKey(e.arena, kind)
-	if err != nil {
-		return nil, err
-	}
-	return e.putKey(req, vault.Value{Kind: kind}, secret, public)
+	made, err := procedures.GenerateKey(e.arena, kind)
+	return e.store(req, req.Location, made, 0, err)
 }
 
 func (e *Engine) importKey(req *protocol.Request) (*protocol.Response, error) {
@@ -46,21 +43,21 @@ func (e *Engine) importKey(req *protocol.Request) (*protocol.Response, error) {
 		return nil, err
 	}
 	defer memory.Wipe(raw)
-	secret, public, err := procedures.ImportKey(e.arena, kind, raw)
+	made, err := procedures.Import(e.arena, kind, raw)
+	return e.store(req, req.Location, made, vault.FromOutside, err)
+}
+
+// store writes what a procedure made, if it did not fail, and destroys its copy.
+func (e *Engine) store(req *protocol.Request, at *protocol.Location, m *procedures.Made, flags vault.Flags, err error) (*protocol.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.putKey(req, vault.Value{Kind: kind, Flags: vault.FromOutside}, secret, public)
-}
-
-// putKey stores a new key and destroys the copy it was given.
-func (e *Engine) putKey(req *protocol.Request, v vault.Value, secret *memory.Secret, public []byte) (*protocol.Response, error) {
-	defer secret.Destroy()
-	resp := &protocol.Response{Kind: procedures.KindName(v.Kind), PublicKey: public}
-	err := secret.Use(func(b []byte) error {
-		v.Secret = b
+	defer m.Secret.Destroy()
+	resp := &protocol.Response{Kind: procedures.KindName(m.Kind), PublicKey: m.Public}
+	err = m.Secret.Use(func(b []byte) error {
+		v := vault.Value{Kind: m.Kind, Flags: flags, Secret: b}
 		return e.change(resp, func(tx *vault.Tx) error {
-			_, err := tx.Put(place(req.Location), v, req.Overwrite)
+			_, err := tx.Put(place(at), v, req.Overwrite)
 			return err
 		})
 	})
