@@ -75,9 +75,10 @@ func (d *decoder) end() error {
 }
 
 const (
-	maxName   = 256 // bytes of a path segment
-	maxHint   = 24
+	maxName   = vault.MaxName
+	maxHint   = vault.MaxHint
 	maxSealed = vault.MaxSecret + maxName + 64 // with its nonce, tag and lengths
+	minSealed = 24 + 2 + 16                    // nonce, the name's length, tag
 	nameExtra = 64
 
 	bitRevoked = 1 << 0
@@ -89,7 +90,14 @@ func appendName(b, sealed []byte) []byte {
 	return append(b, sealed...)
 }
 
-func (d *decoder) name() []byte { return d.bytes(d.limit(int(d.u16()), maxName+nameExtra)) }
+// name reads the sealed name of a client or a vault; there may be none.
+func (d *decoder) name() []byte {
+	n := d.limit(int(d.u16()), maxName+nameExtra)
+	if n > 0 && n < minSealed {
+		d.fail()
+	}
+	return d.bytes(n)
+}
 
 func appendStamp(b []byte, s vault.Stamp) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(s.UnixMilli))
@@ -144,7 +152,11 @@ func (d *decoder) record() *vault.Record {
 	r.Created = d.stamp()
 	r.Changed = d.stamp()
 	if !r.Revoked {
-		r.Sealed = d.bytes(d.limit(int(d.u32()), maxSealed))
+		n := d.limit(int(d.u32()), maxSealed)
+		if n < minSealed {
+			d.fail()
+		}
+		r.Sealed = d.bytes(n)
 	}
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"hash/crc32"
 	"io"
 
 	"github.com/stronghold-go/stronghold/procedures/primitive"
@@ -83,6 +84,12 @@ func Read(r io.Reader, passphrase []byte, o Options) (_ *State, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return read(in, h, mac, keys, o)
+}
+
+// read is Read after the header was read and a slot was opened. The keys are the
+// state's, and destroyed if there is none.
+func read(in *blocks, h *Header, mac []byte, keys *Keys, o Options) (_ *State, err error) {
 	s := &State{Keys: keys, Header: h}
 	defer func() {
 		if err != nil {
@@ -131,8 +138,8 @@ func (in *blocks) next() (kind byte, size int64, err error) {
 		return 0, 0, err
 	}
 	d := decoder{r: bytes.NewReader(head[1:])}
-	n := d.u64()
-	if n > 1<<62 {
+	n, sum := d.u64(), d.u32()
+	if n > 1<<62 || sum != crc32.Checksum(head[:blockHead-4], castagnoli) {
 		return 0, 0, errMalformed
 	}
 	return head[0], int64(n), nil
@@ -201,6 +208,9 @@ func (s *State) readClient(in *blocks, size int64) (sec section, err error) {
 func (s *State) loadClient(r io.Reader) (vault.ID, error) {
 	d := &decoder{r: bufio.NewReader(r)}
 	c := vault.ClientView{ID: d.id(), Name: d.name()}
+	if d.err == nil {
+		s.DB.LoadClient(c)
+	}
 	var lastVault vault.ID
 	for i, n := uint32(0), d.u32(); i < n && d.err == nil; i++ {
 		v := vault.VaultView{ID: d.id(), Name: d.name(), Next: d.u64()}
@@ -214,7 +224,7 @@ func (s *State) loadClient(r io.Reader) (vault.ID, error) {
 		var last vault.ID
 		for j := uint64(0); j < records && d.err == nil; j++ {
 			rec := d.record()
-			if j > 0 && bytes.Compare(last[:], rec.ID[:]) >= 0 {
+			if j > 0 && bytes.Compare(last[:], rec.ID[:]) >= 0 || rec.Counter && rec.Number >= v.Next {
 				d.fail()
 			}
 			last = rec.ID
@@ -267,11 +277,13 @@ func (s *State) readIndex(in *blocks, size int64, mac []byte, have []section) er
 }
 
 // readJournal replays the changes behind the index. A file that ends within a
-// block was being written: what came before it counts.
+// block, or before the first entry of a session, was being written: what came
+// before it counts.
 func (s *State) readJournal(in *blocks) error {
 	in.where = "journal"
 	var n uint64
 	var key *memory.Secret
+	begun := false // a session has begun and has no entry yet
 	defer func() {
 		if key != nil {
 			key.Destroy()
@@ -281,6 +293,7 @@ func (s *State) readJournal(in *blocks) error {
 		kind, size, err := in.next()
 		switch {
 		case err == io.EOF:
+			s.Recovered = begun
 			return nil
 		case err == io.ErrUnexpectedEOF && in.fault == nil:
 			s.Recovered = true
@@ -297,19 +310,21 @@ func (s *State) readJournal(in *blocks) error {
 			return err
 		}
 		switch {
-		case kind == blockSession && size == saltSize:
+		case kind == blockSession && size == saltSize && !begun:
 			if key != nil {
 				key.Destroy()
 			}
 			if key, err = s.Journal.session(body); err != nil {
 				return err
 			}
-			n = 0
+			n, begun = 0, true
+			continue // it counts with its first entry
 		case kind == blockEntry && key != nil:
 			if err := s.replay(key, n, body); err != nil {
 				return err
 			}
 			n++
+			begun = false
 		default:
 			return errMalformed
 		}

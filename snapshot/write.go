@@ -3,24 +3,33 @@ package snapshot
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"hash/crc32"
 	"io"
 
 	"github.com/stronghold-go/stronghold/vault"
 )
 
-// Blocks follow the header: a type, the length of what follows (8 bytes), and that.
+// Blocks follow the header: a type, the length of what follows the head (8 bytes),
+// a checksum of these two (4 bytes), and that. The checksum tells a length that was
+// damaged from a file that was cut short: without it, one flipped bit in an old
+// entry's length would pass for a crash and cost every entry behind it.
 const (
 	blockClient  = 'C' // salt (32), STREAM of one client's vaults and records
 	blockIndex   = 'I' // STREAM of the sequence number and the list of the clients' blocks
 	blockSession = 'S' // salt (32) of the entries that follow
 	blockEntry   = 'E' // one sealed change
 
-	blockHead = 1 + 8
+	blockHead = 1 + 8 + 4
 )
 
 func appendBlockHead(b []byte, kind byte, size int64) []byte {
-	return binary.BigEndian.AppendUint64(append(b, kind), uint64(size))
+	n := len(b)
+	b = binary.BigEndian.AppendUint64(append(b, kind), uint64(size))
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[n:], castagnoli))
 }
+
+// castagnoli is the polynomial of CRC-32C (RFC 3720, section 12.1).
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Write writes the state as a new file with h's slots under a new file id, and
 // returns the journal of that file, which is empty.

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -94,11 +95,7 @@ func (db *DB) apply(c *Change) {
 }
 
 func (db *DB) put(e *Edit) {
-	c, ok := get(db.clients, e.Client)
-	if !ok {
-		c = &client{vaults: newTree[*vault](), store: newStore()}
-		db.clients.Set(item[*client]{e.Client, c})
-	}
+	c := db.client(e.Client)
 	if c.name == nil {
 		c.name = e.ClientName
 	}
@@ -122,6 +119,16 @@ func (db *DB) put(e *Edit) {
 	}
 }
 
+// client is the client with this id, a new one if there is none.
+func (db *DB) client(id ID) *client {
+	c, ok := get(db.clients, id)
+	if !ok {
+		c = &client{vaults: newTree[*vault](), store: newStore()}
+		db.clients.Set(item[*client]{id, c})
+	}
+	return c
+}
+
 // Stat returns the record at p as this change sees it, or [ErrNotFound].
 func (tx *Tx) Stat(p Place) (*Record, error) {
 	r, _, err := tx.find(p)
@@ -132,7 +139,7 @@ func (tx *Tx) Stat(p Place) (*Record, error) {
 func (tx *Tx) find(p Place) (*Record, Place, error) {
 	if p.Head {
 		next := tx.next(p)
-		if next == 0 {
+		if next == 0 || p.VaultName == nil {
 			return nil, p, ErrNotFound
 		}
 		p = p.Version(next - 1)
@@ -221,6 +228,14 @@ func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
 			return p, ErrNotFound
 		}
 		p = p.Version(tx.next(p))
+	}
+	switch {
+	case p.Record == ID{}: // a version in a vault whose name is not known
+		return p, ErrNotFound
+	case p.Number == math.MaxUint64: // there would be no next
+		return p, ErrTooLarge
+	case len(v.Hint) > MaxHint, max(len(p.ClientName), len(p.VaultName), len(p.RecordName)) > MaxName:
+		return p, ErrTooLarge
 	}
 	old := tx.latest(p)
 	if old != nil && !old.Revoked && !overwrite {

@@ -13,8 +13,12 @@ type Kind uint8
 
 // Kinds.
 const (
-	Untyped Kind = 0 // imported from elsewhere: nobody has said what it is
-	Ed25519 Kind = 1 // seed (32 bytes) ‖ public key (32 bytes)
+	Untyped  Kind = 0 // imported from elsewhere: nobody has said what it is
+	Ed25519  Kind = 1 // seed (32 bytes) ‖ public key (32 bytes)
+	Seed     Kind = 2 // of SLIP-0010, 16 to 64 bytes
+	Extended Kind = 3 // SLIP-0010 for Ed25519: private key (32 bytes) ‖ chain code (32 bytes)
+	Mnemonic Kind = 4 // of BIP 39: language (1 byte) ‖ seed (64 bytes) ‖ entropy (16 to 32 bytes)
+	Data     Kind = 5 // any bytes
 )
 
 // Flags say what may be done with a record. The bits are part of the snapshot format.

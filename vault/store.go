@@ -146,7 +146,7 @@ func (tx *Tx) Item(clientID ID, key []byte) (*Item, error) {
 // PutItem writes a value to a client's store. expires is in ms since the Unix
 // epoch, 0 for never.
 func (tx *Tx) PutItem(p Place, key, value []byte, expires int64) error {
-	if len(value) > MaxValue {
+	if len(value) > MaxValue || max(len(key), len(p.ClientName)) > MaxName {
 		return ErrTooLarge
 	}
 	return tx.add(p, Edit{Item: &Item{Key: key, Value: value, Expires: expires, Changed: tx.stamp}})

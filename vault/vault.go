@@ -29,11 +29,15 @@ var (
 	ErrNotFound = errors.New("vault: not found")
 	ErrExists   = errors.New("vault: exists already")
 	ErrDamaged  = errors.New("vault: a record does not open")
-	ErrTooLarge = errors.New("vault: a record is larger than its limit")
+	ErrTooLarge = errors.New("vault: larger than its limit")
 )
 
-// MaxSecret is the largest secret a record may hold, in bytes.
-const MaxSecret = 64 << 10
+// Limits, in bytes.
+const (
+	MaxSecret = 64 << 10 // of a record
+	MaxHint   = 24       // of a record
+	MaxName   = 256      // of a path segment, or of a store's key
+)
 
 // DB is all that a snapshot holds, opened. Its methods are safe for concurrent use.
 type DB struct {

@@ -60,6 +60,10 @@ func (db *DB) Freeze() *View {
 	return view
 }
 
+// LoadClient puts a client as a file has it into a DB that nobody uses yet. It may
+// hold nothing.
+func (db *DB) LoadClient(c ClientView) { db.client(c.ID).name = c.Name }
+
 // Load puts a vault as a file has it into a DB that nobody uses yet, and returns
 // what adds its records to it.
 func (db *DB) Load(c ClientView, v VaultView) (add func(*Record)) {
