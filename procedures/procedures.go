@@ -7,7 +7,6 @@
 package procedures
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -29,7 +28,11 @@ func (e *InputError) Error() string { return fmt.Sprintf("procedures: %s: %s", e
 
 // The names of the kinds, on the wire and in the vault.
 var kindNames = map[vault.Kind]string{
-	vault.Ed25519: protocol.Ed25519,
+	vault.Data:     protocol.Data,
+	vault.Ed25519:  protocol.Ed25519,
+	vault.Extended: protocol.Extended,
+	vault.Mnemonic: protocol.Mnemonic,
+	vault.Seed:     protocol.Seed,
 }
 
 // KindName is what people call a kind; "untyped" if nobody has said what it is.
@@ -50,80 +53,59 @@ func KindOf(name string) (vault.Kind, error) {
 	return 0, &InputError{"kind", "unknown kind"}
 }
 
-// Ed25519 records hold the seed (RFC 8032) and its public key, computed by us.
-const (
-	ed25519Seed   = 32
-	ed25519Record = ed25519Seed + 32
-)
-
-// GenerateKey makes a key of the kind from the system's randomness: what its
-// record is to hold, and its public half.
-func GenerateKey(arena *memory.Arena, kind vault.Kind) (secret *memory.Secret, public []byte, err error) {
-	return newKey(arena, kind, func(seed []byte) error { rand.Read(seed); return nil })
+// Made is what a procedure made to be stored.
+type Made struct {
+	Kind   vault.Kind
+	Secret *memory.Secret // the caller's to destroy
+	Public []byte         // of a key; nil for what has no public half
 }
 
-// ImportKey makes a key of the kind from its raw bytes: for Ed25519 the 32-byte
-// seed. The caller wipes raw.
-func ImportKey(arena *memory.Arena, kind vault.Kind, raw []byte) (secret *memory.Secret, public []byte, err error) {
-	return newKey(arena, kind, func(seed []byte) error {
-		if len(raw) != len(seed) {
-			return &InputError{"secret", fmt.Sprintf("must be %d bytes", len(seed))}
-		}
-		copy(seed, raw)
-		return nil
-	})
-}
-
-func newKey(arena *memory.Arena, kind vault.Kind, fill func(seed []byte) error) (*memory.Secret, []byte, error) {
-	if kind != vault.Ed25519 {
-		return nil, nil, &InputError{"kind", "not a kind of key"}
-	}
-	secret, err := arena.New(ed25519Record)
+// fillSecret fills a new secret of n bytes. If fill fails there is none.
+func fillSecret(arena *memory.Arena, kind vault.Kind, n int, fill func(b []byte) (public []byte, err error)) (*Made, error) {
+	secret, err := arena.New(n)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	public := make([]byte, 32)
+	m := &Made{Kind: kind, Secret: secret}
 	memory.Erase(func() {
 		err = secret.Use(func(b []byte) error {
-			if err := fill(b[:ed25519Seed]); err != nil {
-				return err
-			}
-			primitive.Ed25519Public((*[32]byte)(public), (*[32]byte)(b))
-			copy(b[ed25519Seed:], public)
-			return nil
+			m.Public, err = fill(b)
+			return err
 		})
 	})
 	if err != nil {
 		secret.Destroy()
-		return nil, nil, err
-	}
-	return secret, public, nil
-}
-
-// PublicKey is the public half of a key record.
-func PublicKey(kind vault.Kind, secret []byte) ([]byte, error) {
-	if kind != vault.Ed25519 || len(secret) != ed25519Record {
-		return nil, ErrKind
-	}
-	return append([]byte(nil), secret[ed25519Seed:]...), nil
-}
-
-// Ed25519Sign signs message (RFC 8032): 64 bytes.
-func Ed25519Sign(arena *memory.Arena, kind vault.Kind, secret, message []byte) ([]byte, error) {
-	if kind != vault.Ed25519 || len(secret) != ed25519Record {
-		return nil, ErrKind
-	}
-	expanded, err := arena.New(primitive.Ed25519KeySize)
-	if err != nil {
 		return nil, err
 	}
-	defer expanded.Destroy()
-	sig := make([]byte, 64)
-	err = expanded.Use(func(b []byte) error {
-		key := (*primitive.Ed25519Key)(b)
-		key.Expand((*[32]byte)(secret))
-		key.Sign((*[64]byte)(sig), message)
-		return nil
-	})
-	return sig, err
+	return m, nil
+}
+
+// Import makes a record of the kind from raw bytes that somebody brought: for
+// Ed25519 the 32-byte seed, for Seed 16 to 64 bytes, for Extended private key ‖
+// chain code, for Data up to 64 KiB. The caller wipes raw. A mnemonic comes by
+// [RecoverMnemonic].
+func Import(arena *memory.Arena, kind vault.Kind, raw []byte) (*Made, error) {
+	short := func(what string) error { return &InputError{"secret", "must be " + what} }
+	switch kind {
+	case vault.Ed25519:
+		if len(raw) != ed25519Seed {
+			return nil, short("32 bytes")
+		}
+		return ed25519Key(arena, func(seed []byte) error { copy(seed, raw); return nil })
+	case vault.Seed:
+		if len(raw) < MinSeed || len(raw) > MaxSeed {
+			return nil, short(fmt.Sprintf("%d to %d bytes", MinSeed, MaxSeed))
+		}
+	case vault.Extended:
+		if len(raw) != primitive.ExtendedKeySize {
+			return nil, short("64 bytes")
+		}
+	case vault.Data:
+		if len(raw) == 0 {
+			return nil, short("at least one byte")
+		}
+	default:
+		return nil, &InputError{"kind", "records of this kind are not written as raw bytes"}
+	}
+	return fillSecret(arena, kind, len(raw), func(b []byte) ([]byte, error) { copy(b, raw); return nil, nil })
 }

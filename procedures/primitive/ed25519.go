@@ -23,17 +23,32 @@ func (k *Ed25519Key) public() []byte { return k[64:] }
 // Expand sets k to the expanded form of seed, the 32 bytes that RFC 8032 calls the
 // private key. It costs about as much as a signature.
 func (k *Ed25519Key) Expand(seed *[32]byte) {
+	var s edwards25519.Scalar
+	k.hash(&s, seed)
+	var p edwards25519.Point
+	p.ScalarBaseMult(&s)
+	copy(k.public(), p.Bytes())
+}
+
+// Restore is Expand where the public key was kept beside the seed: it costs a
+// hash. public must come from Expand or [Ed25519Public] with this very seed and
+// have been kept where nobody could change it, since a signature under another
+// public key gives the scalar away.
+func (k *Ed25519Key) Restore(seed, public *[32]byte) {
+	var s edwards25519.Scalar
+	k.hash(&s, seed)
+	copy(k.public(), public[:])
+}
+
+// hash sets the scalar, which it also leaves in s, and the prefix.
+func (k *Ed25519Key) hash(s *edwards25519.Scalar, seed *[32]byte) {
 	var hash [64]byte
 	SHA512.Sum(hash[:], seed[:])
-	var s edwards25519.Scalar
 	if _, err := s.SetBytesWithClamping(hash[:32]); err != nil {
 		panic("primitive: internal error: " + err.Error())
 	}
-	var p edwards25519.Point
-	p.ScalarBaseMult(&s)
 	copy(k.scalar(), s.Bytes())
 	copy(k.prefix(), hash[32:])
-	copy(k.public(), p.Bytes())
 }
 
 // Public returns the public key, which is no secret.

@@ -22,6 +22,11 @@ func TestEd25519LikeStandardLibrary(t *testing.T) {
 		if public := k.Public(); !bytes.Equal(public[:], std[32:]) {
 			t.Fatalf("%d: public key differs", i)
 		}
+		var restored Ed25519Key
+		restored.Restore(&seed, (*[32]byte)(std[32:]))
+		if restored != k {
+			t.Fatalf("%d: the key restored from seed and public key differs from the expanded one", i)
+		}
 		var sig [64]byte
 		k.Sign(&sig, message)
 		if !bytes.Equal(sig[:], want) {

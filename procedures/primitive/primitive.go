@@ -29,6 +29,6 @@
 // # Constant time
 //
 // Nothing here branches on a secret or uses one as an index, with two exceptions: the
-// search for a word of a mnemonic in its list, and AES on a machine without
+// normalisation of a mnemonic's text, and AES on a machine without
 // instructions for it.
 package primitive
