@@ -176,8 +176,7 @@ func openChains(raw *rawChains, alpha bool) (Vault, error) {
 			used[data.blob] = true
 			r.Hint = trimHint(data.hint)
 			if r.Revoked {
-				box := bytes.Clone(blob.data)
-				r.sealed = &sealedSecret{key: [KeySize]byte(raw.key), blob: data.blob, box: box, open: open}
+				r.sealed = keepSealed(raw.key, data.blob, blob.data, open)
 			} else {
 				secret, err := open(raw.key, data.blob[:], blob.data)
 				if err != nil {

@@ -46,16 +46,23 @@ type Record struct {
 	Revoked bool
 	Secret  Secret
 
-	sealed *sealedSecret // of a revoked record that came from a file
+	// sealed gives the sealed secret of a revoked record that came from a file. It is a function since no print of a
+	// record can follow that to the key.
+	sealed func() *sealedSecret
 }
 
-// sealedSecret is the secret of a revoked record as the file has it. A pointer to it, so that printing a record shows
-// no key.
+// sealedSecret is the secret of a revoked record as the file has it.
 type sealedSecret struct {
 	key  [KeySize]byte
 	blob ID
 	box  []byte
 	open func(key, ad, box []byte) ([]byte, error)
+}
+
+// keepSealed copies what is needed to open the box later: the content that it comes from is wiped.
+func keepSealed(key []byte, blob ID, box []byte, open func(key, ad, box []byte) ([]byte, error)) func() *sealedSecret {
+	s := &sealedSecret{key: [KeySize]byte(key), blob: blob, box: bytes.Clone(box), open: open}
+	return func() *sealedSecret { return s }
 }
 
 // RevokedSecret opens the secret of a revoked record, which the caller wipes. It returns nil if there is none: the
@@ -64,7 +71,8 @@ func (r *Record) RevokedSecret() (Secret, error) {
 	if r.sealed == nil {
 		return nil, nil
 	}
-	secret, err := r.sealed.open(r.sealed.key[:], r.sealed.blob[:], r.sealed.box)
+	s := r.sealed()
+	secret, err := s.open(s.key[:], s.blob[:], s.box)
 	if err != nil {
 		return nil, &DamagedError{Stage: StageVault, Reason: "the secret of a revoked record does not open"}
 	}
@@ -87,7 +95,7 @@ func (s *State) Wipe() {
 			for _, r := range v.Records {
 				r.Secret.Wipe()
 				if r.sealed != nil {
-					clear(r.sealed.key[:])
+					clear(r.sealed().key[:])
 				}
 			}
 		}

@@ -202,7 +202,7 @@ func openRecord(raw *rawRecord, key []byte) (Record, error) {
 	} else if revoke.record != raw.id {
 		return damaged("revocation is that of another record")
 	}
-	r.sealed = &sealedSecret{key: [KeySize]byte(key), blob: tx.blob, box: bytes.Clone(raw.blob), open: openBox}
+	r.sealed = keepSealed(key, tx.blob, raw.blob, openBox)
 	return r, nil
 }
 
