@@ -17,6 +17,8 @@ const (
 	ErrNoAnswer    = unreachable("nobody answers at its addresses")
 	ErrWrongPeer   = unreachable("another node answers at its address")
 	ErrRefused     = unreachable("it hung up at once: it may not know this node, which must be added there")
+	ErrStopping    = unreachable("it is stopping")
+	ErrBusy        = unreachable("it is over its limits: this node has too many streams there")
 	ErrNoProtocol  = unreachable("it does not speak this version of the protocol")
 	ErrClosed      = unreachable("this node is stopping")
 )

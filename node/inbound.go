@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -49,10 +51,29 @@ func (n *Node) serve(s network.Stream) {
 			return a.admit(ctx, s.Scope(), size)
 		},
 	}
-	if err := server.Serve(n.serving, s); err != nil {
+	if err := server.Serve(n.serving, farewell{s, n.serving}); err != nil {
 		n.log.Debug("stream ended", "peer", id.String(), "error", err)
 		s.ResetWithError(network.StreamProtocolViolation)
 	}
+}
+
+// farewell closes a stream of a node that is about to hang up, and waits for the
+// peer to close it too: a connection that ends with something unread in it
+// takes the last answers along.
+type farewell struct {
+	network.Stream
+	serving context.Context
+}
+
+// farewellTime is how long a peer may take to read its last answers.
+const farewellTime = time.Second
+
+func (s farewell) Close() error {
+	if s.serving.Err() != nil && s.CloseWrite() == nil {
+		s.SetReadDeadline(time.Now().Add(farewellTime))
+		io.Copy(io.Discard, s.Stream)
+	}
+	return s.Stream.Close()
 }
 
 // asker is what one peer has under way here, over all its streams.

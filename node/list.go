@@ -67,11 +67,12 @@ func (n *Node) list(ctx context.Context, rules *permissions.Rules, id string, re
 // known only by its id is not shown, since rules speak of paths.
 func entryFor(rules *permissions.Rules, id string, e *protocol.Entry) *protocol.Entry {
 	l := e.GetLocation()
-	if l == nil || l.Client == nil || l.Vault == nil || l.Record == nil && l.Version == nil || !rules.MayList(id, l) {
+	if l == nil {
 		return nil
 	}
-	return &protocol.Entry{
-		Location: &protocol.Location{Client: l.Client, Vault: l.Vault, Record: l.Record, Version: l.Version},
-		Kind:     e.Kind, Hint: e.Hint, CreatedMs: e.CreatedMs, ChangedMs: e.ChangedMs,
+	path := &protocol.Location{Client: l.Client, Vault: l.Vault, Record: l.Record, Version: l.Version}
+	if path.Depth() != 3 || !rules.MayList(id, path) {
+		return nil
 	}
+	return &protocol.Entry{Location: path, Kind: e.Kind, Hint: e.Hint, CreatedMs: e.CreatedMs, ChangedMs: e.ChangedMs}
 }

@@ -199,7 +199,6 @@ func (n *Node) close() error {
 	n.remotes = nil
 	n.mu.Unlock()
 
-	n.host.RemoveStreamHandler(protocol.ID)
 	if l, ok := n.host.Network().(interface{ ListenClose(...ma.Multiaddr) }); ok {
 		l.ListenClose(n.host.Network().ListenAddresses()...)
 	}

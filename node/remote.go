@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -51,6 +52,8 @@ func (n *Node) ask(ctx context.Context, id peer.ID, req *protocol.Request) (*pro
 		switch {
 		case err == nil:
 			return presentable(resp), nil
+		case turnedAway(err) != nil:
+			return nil, fmt.Errorf("%w: %w", turnedAway(err), err)
 		case !errors.Is(err, protocol.ErrNotSent):
 			return nil, lost(req, err)
 		case errors.Is(err, protocol.ErrFrameTooLong):
@@ -201,21 +204,32 @@ func (n *Node) open(ctx context.Context, id peer.ID) (network.Stream, error) {
 	// is found out before anything is sent.
 	n.host.Peerstore().RemoveProtocols(id, protocol.ID)
 
-	err := n.host.Connect(ctx, peer.AddrInfo{ID: id})
-	if err == nil {
-		var s network.Stream
-		if s, err = n.host.NewStream(network.WithNoDial(ctx, "connected"), id, protocol.ID); err == nil {
-			return s, nil
-		}
-		err = fmt.Errorf("%w: %w", hungUp(ctx, err), err)
-	} else {
-		err = fmt.Errorf("%w: %w", undialled(err), err)
+	old := n.host.Network().ConnsToPeer(id)
+	s, err := n.openOnce(ctx, id)
+	open := func(c network.Conn) bool { return !c.IsClosed() }
+	if err != nil && len(old) > 0 && !slices.ContainsFunc(old, open) {
+		// It failed on connections that had died unnoticed, which says nothing about the peer.
+		s, err = n.openOnce(ctx, id)
 	}
-	if n.dialing.Err() != nil {
+	switch {
+	case err == nil:
+		return s, nil
+	case n.dialing.Err() != nil:
 		return nil, ErrClosed
 	}
 	n.log.Debug("peer not reached", "peer", id.String(), "error", err)
 	return nil, err
+}
+
+func (n *Node) openOnce(ctx context.Context, id peer.ID) (network.Stream, error) {
+	if err := n.host.Connect(ctx, peer.AddrInfo{ID: id}); err != nil {
+		return nil, fmt.Errorf("%w: %w", undialled(err), err)
+	}
+	s, err := n.host.NewStream(network.WithNoDial(ctx, "connected"), id, protocol.ID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", hungUp(ctx, err), err)
+	}
+	return s, nil
 }
 
 // undialled is why no connection came about.
@@ -236,6 +250,9 @@ func undialled(err error) error {
 // nothing: it ends the connection when the handshake has told it who asks.
 func hungUp(ctx context.Context, err error) error {
 	var unspoken multistream.ErrNotSupported[libp2pprotocol.ID]
+	if why := turnedAway(err); why != nil {
+		return why
+	}
 	switch {
 	case errors.As(err, &unspoken):
 		return ErrNoProtocol
@@ -243,4 +260,22 @@ func hungUp(ctx context.Context, err error) error {
 		return ErrNoAnswer
 	}
 	return ErrRefused
+}
+
+// turnedAway is why a peer reset a stream of which it had read nothing, if err
+// says so (serve). It never resets one so that it has read from.
+func turnedAway(err error) error {
+	var reset *network.StreamError
+	if !errors.As(err, &reset) || !reset.Remote {
+		return nil
+	}
+	switch reset.ErrorCode {
+	case network.StreamGated:
+		return ErrRefused
+	case network.StreamShutdown:
+		return ErrStopping
+	case network.StreamResourceLimitExceeded:
+		return ErrBusy
+	}
+	return nil
 }
