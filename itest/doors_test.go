@@ -1,0 +1,264 @@
+package itest
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// What only the local door answers.
+
+func testStatus(t *testing.T, s *suite) {
+	n := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "node.status"}).Node
+	if n.GetLocked() || n.GetPeerId() != s.node.node.ID() || len(n.Addresses) == 0 || n.Version == "" || n.PolicyError != "" {
+		t.Errorf("status: %v", n)
+	}
+	if len(n.GetZone().GetPublicKey()) != 32 || n.Zone.Pid == 0 || len(n.Zone.Layers) == 0 {
+		t.Errorf("the zone's status: %v", n.Zone)
+	}
+}
+
+// testLock locks and unlocks; the sealed passphrase of before opens nothing after.
+func testLock(t *testing.T, s *suite) {
+	loc := s.at("keys", "main")
+	public := s.generate(t, loc)
+	key := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.key"}).PublicKey
+	old := &protocol.Request{Id: protocol.NewID(), Operation: "node.unlock"}
+	var err error
+	if old.Secret, err = protocol.Seal(key, old, "secret", protocol.ToZone, []byte(passphrase)); err != nil {
+		t.Fatal(err)
+	}
+	bringing := s.importing(t, s.at("keys", "late"), make([]byte, 32))
+
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "node.lock"})
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "node.lock"}) // it is locked all the same
+	s.want(t, protocol.Status_LOCKED, &protocol.Request{Operation: "key.public", Location: loc})
+	s.want(t, protocol.Status_LOCKED, &protocol.Request{Operation: "record.list"})
+	if st, err := s.Status(t.Context()); err != nil || !st.Locked {
+		t.Errorf("the status after lock: %v, %v", st, err)
+	}
+	s.wantInvalid(t, "secret", old)
+	s.unlock(t)
+	s.sign(t, loc, public, []byte("after lock and unlock"))
+	s.wantInvalid(t, "secret", bringing)
+	s.want(t, protocol.Status_NOT_FOUND, &protocol.Request{Operation: "key.public", Location: s.at("keys", "late")})
+}
+
+// testUnlock unlocks what is unlocked; testLocked has tried a wrong passphrase.
+func testUnlock(t *testing.T, s *suite) {
+	wantError(t, s.Unlock(t.Context(), []byte(passphrase)), protocol.ErrExists)
+	wantError(t, s.Unlock(t.Context(), []byte("wrong")), protocol.ErrExists)
+	s.generate(t, s.at("keys", "it is unlocked all the same"))
+}
+
+func testPeerAdd(t *testing.T, s *suite) {
+	const id = "12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf"
+	add := func(name, address string) *protocol.Request {
+		return &protocol.Request{Operation: "peer.add", Name: name, Address: address}
+	}
+	address := "/ip4/192.0.2.1/tcp/7411/p2p/" + id
+	s.want(t, protocol.Status_OK, add("laptop", id))
+	s.want(t, protocol.Status_OK, add("laptop", address))
+	s.want(t, protocol.Status_OK, add("laptop", address)) // once is enough
+	s.want(t, protocol.Status_EXISTS, add("phone", id))
+	s.want(t, protocol.Status_EXISTS, add("laptop", "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"))
+	for _, name := range []string{"a/b", "*", "-x", "two words", strings.Repeat("x", 65), id} {
+		s.wantInvalid(t, "name", add(name, id))
+	}
+	for _, address := range []string{"12D3", "/ip4/192.0.2.1/tcp/7411", "/ip4/192.0.2.1/udp/7411/quic-v1/p2p/" + id, s.node.node.ID()} {
+		s.wantInvalid(t, "address", add("phone", address))
+	}
+	want := &protocol.Peer{Name: "laptop", Id: id, Addresses: []string{address}}
+	peers := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "peer.list"}).Peers
+	if len(peers) != 1 || !proto.Equal(peers[0], want) {
+		t.Errorf("the peers: %v", peers)
+	}
+}
+
+func testPolicy(t *testing.T, s *suite) {
+	const id = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
+	show := func() string {
+		return s.want(t, protocol.Status_OK, &protocol.Request{Operation: "policy.show"}).Text
+	}
+	can := func(peer, op string, loc *protocol.Location) bool {
+		t.Helper()
+		d := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "policy.can", Peer: peer, Query: op, Location: loc}).Decision
+		if d.GetReason() == "" {
+			t.Errorf("%s for %s: no reason", op, peer)
+		}
+		return d.GetAllowed()
+	}
+	text := "[[allow]]\npeers = [\"" + id + "\"]\nops = [\"ed25519.sign\"]\non = [\"wallet/keys/*\"]\n"
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "policy.apply", Text: text})
+	if show() != text {
+		t.Errorf("the policy in force:\n%s", show())
+	}
+	for _, bad := range []string{"[[allow]", "[[allow]]\nsurprise = 1\n", "[[allow]]\npeers = [\"nobody\"]\nops = [\"use\"]\non = [\"**\"]\n",
+		strings.Replace(text, "ed25519.sign", "node.lock", 1)} {
+		s.wantInvalid(t, "text", &protocol.Request{Operation: "policy.apply", Text: bad})
+	}
+	if show() != text {
+		t.Error("a policy that was refused is in force")
+	}
+	key := &protocol.Location{Client: []byte("wallet"), Vault: []byte("keys"), Record: []byte("main")}
+	if !can(id, "ed25519.sign", key) {
+		t.Error("what is allowed is denied")
+	}
+	other := &protocol.Location{Client: []byte("wallet"), Vault: []byte("other"), Record: []byte("main")}
+	if can(id, "key.public", key) || can(id, "ed25519.sign", other) || can("somebody", "ed25519.sign", key) {
+		t.Error("what is not allowed is not denied")
+	}
+	for i := range protocol.Operations { // no policy can grant what is not for peers
+		if op := &protocol.Operations[i]; op.Door != protocol.DoorPeer && can(id, op.Name, key) {
+			t.Errorf("%s is allowed", op.Name)
+		}
+	}
+	s.wantInvalid(t, "query", &protocol.Request{Operation: "policy.can", Peer: id, Query: "key.steal", Location: key})
+}
+
+// What only the zone's door answers.
+
+// stage asks for a change and leaves out the second step.
+func (s *suite) stage(t testing.TB, req *protocol.Request) uint64 {
+	t.Helper()
+	req.Id = protocol.NewID()
+	resp, err := s.engine.Handle(t.Context(), req)
+	if err != nil || resp.Status != protocol.Status_OK || len(resp.GetChange().GetEntry()) == 0 {
+		t.Fatalf("%s: %v, %v", req.Operation, resp, err)
+	}
+	return resp.Change.Sequence
+}
+
+func testAbort(t *testing.T, s *suite) {
+	one, two := s.at("keys", "one"), s.at("keys", "two")
+	generate := func(loc *protocol.Location) *protocol.Request {
+		return &protocol.Request{Operation: "key.generate", Location: loc, Kind: protocol.Ed25519}
+	}
+	step := func(name string, seq uint64) *protocol.Request {
+		return &protocol.Request{Operation: name, Sequence: seq}
+	}
+	public := func(loc *protocol.Location, status protocol.Status) {
+		t.Helper()
+		s.want(t, status, &protocol.Request{Operation: "key.public", Location: loc})
+	}
+	first := s.stage(t, generate(one))
+	second := s.stage(t, generate(two))
+	if second != first+1 {
+		t.Errorf("changes %d and %d do not follow each other", first, second)
+	}
+	// A change sees those staged before it, and nobody else does.
+	if resp, err := s.engine.Handle(t.Context(), &protocol.Request{Id: protocol.NewID(), Operation: "key.generate",
+		Location: one, Kind: protocol.Ed25519}); err != nil || resp.Status != protocol.Status_EXISTS {
+		t.Errorf("over a staged key: %v, %v", resp, err)
+	}
+	public(one, protocol.Status_NOT_FOUND)
+	s.want(t, protocol.Status_OK, step("zone.abort", first)) // and all after it
+	public(one, protocol.Status_NOT_FOUND)
+	public(two, protocol.Status_NOT_FOUND)
+
+	if again := s.stage(t, generate(one)); again != first {
+		t.Errorf("after change %d was aborted comes %d", first, again)
+	}
+	second = s.stage(t, generate(two))
+	s.want(t, protocol.Status_OK, step("zone.commit", second)) // and all before it
+	public(one, protocol.Status_OK)
+	public(two, protocol.Status_OK)
+	s.want(t, protocol.Status_OK, step("zone.abort", first)) // too late: it is committed
+	public(one, protocol.Status_OK)
+
+	// An abort brings back what a change was to replace or remove.
+	removing := s.stage(t, &protocol.Request{Operation: "record.remove", Location: one})
+	public(one, protocol.Status_OK)
+	s.want(t, protocol.Status_OK, step("zone.abort", removing))
+	public(one, protocol.Status_OK)
+	if resp := s.ask(t, step("zone.commit", second+1000)); resp.Status == protocol.Status_OK {
+		t.Error("committed a change that was not staged")
+	}
+}
+
+func testFold(t *testing.T, s *suite) {
+	loc := s.at("keys", "main")
+	public := s.generate(t, loc)
+	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.adopt"})            // nothing was folded
+	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.fold", More: true}) // nothing was begun
+	staged := s.stage(t, &protocol.Request{Operation: "record.remove", Location: loc})
+	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.fold"})
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.abort", Sequence: staged})
+
+	var file []byte
+	for more := true; more; {
+		resp := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.fold", More: file != nil})
+		file = append(file, resp.Snapshot...)
+		more = resp.More
+	}
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.adopt"})
+	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.adopt"}) // once
+
+	// The journal of the new file begins with the next change: together they are the state.
+	later := s.at("keys", "later")
+	resp, err := s.engine.Handle(t.Context(), &protocol.Request{Id: protocol.NewID(), Operation: "key.generate", Location: later, Kind: protocol.Ed25519})
+	if err != nil || resp.Status != protocol.Status_OK {
+		t.Fatalf("a change after the fold: %v, %v", resp, err)
+	}
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.commit", Sequence: resp.Change.Sequence})
+	other := engineTarget(newEngine(t))
+	opened, err := bring(t.Context(), other.engine, []byte(passphrase), append(file, resp.Change.Entry...))
+	if err != nil || opened.Status != protocol.Status_OK || opened.Recovered || opened.Base != uint64(len(file)) {
+		t.Fatalf("opening what was folded: %v, %v", opened, err)
+	}
+	there := &suite{target: other, Client: protocol.Client{H: other.handler}, client: s.client}
+	there.sign(t, loc, public, []byte("from the file"))
+	there.sign(t, later, resp.PublicKey, []byte("from its journal"))
+}
+
+func testCreate(t *testing.T, s *suite) {
+	create := func(passphrase string, cost uint32) *protocol.Request {
+		key := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.key"}).PublicKey
+		req := &protocol.Request{Id: protocol.NewID(), Operation: "zone.create", Cost: cost}
+		var err error
+		if req.Secret, err = protocol.Seal(key, req, "secret", protocol.ToZone, []byte(passphrase)); err != nil {
+			t.Fatal(err)
+		}
+		return req
+	}
+	for _, cost := range []uint32{1, 16, 23, 1 << 31} {
+		s.wantInvalid(t, "cost", create(passphrase, cost))
+	}
+	s.wantInvalid(t, "secret", create("", 17))
+	req := create(passphrase, 17)
+	if resp := s.want(t, protocol.Status_OK, req); len(resp.Snapshot) == 0 {
+		t.Error("an empty file")
+	}
+	s.wantInvalid(t, "secret", req) // a sealed value is taken once
+}
+
+// testOpen opens where something is open; the target's own opening was the good case.
+func testOpen(t *testing.T, s *suite) {
+	resp, err := bring(t.Context(), s.engine, []byte(passphrase), newSnapshot(t))
+	if err != nil || resp.Status != protocol.Status_UNAVAILABLE {
+		t.Errorf("opening twice: %v, %v", resp, err)
+	}
+	other := engineTarget(newEngine(t))
+	there := &suite{target: other, Client: protocol.Client{H: other.handler}}
+	there.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.open", Snapshot: []byte("a part that follows nothing")})
+	good := newSnapshot(t)
+	tests := map[string]struct {
+		file []byte
+		want protocol.Status
+	}{
+		"nothing":         {nil, protocol.Status_NOT_A_SNAPSHOT},
+		"something else":  {[]byte(strings.Repeat("not a snapshot ", 100)), protocol.Status_NOT_A_SNAPSHOT},
+		"another version": {append([]byte("PARTI\x05\x00"), good[7:]...), protocol.Status_UNSUPPORTED_VERSION},
+		"cut":             {good[:20], protocol.Status_DAMAGED},
+	}
+	for name, tt := range tests {
+		resp, err := bring(t.Context(), other.engine, []byte(passphrase), tt.file)
+		if err != nil || resp.Status != tt.want {
+			t.Errorf("%s: %v, %v, want %v", name, resp, err, tt.want)
+		}
+	}
+	there.want(t, protocol.Status_LOCKED, &protocol.Request{Operation: "record.list"})
+}

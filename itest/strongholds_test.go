@@ -1,0 +1,278 @@
+package itest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/stronghold-go/stronghold/node"
+	"github.com/stronghold-go/stronghold/node/control"
+	"github.com/stronghold-go/stronghold/node/local"
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox"
+	"github.com/stronghold-go/stronghold/sandbox/engine"
+	"github.com/stronghold-go/stronghold/sandbox/engine/zone"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
+)
+
+const passphrase = "correct horse battery staple"
+
+// allowAll is a policy that gives every known peer every right there is.
+const allowAll = `
+[[allow]]
+peers = ["*"]
+ops = ["use", "write", "list", "extract", "store-read", "store-write"]
+on = ["**"]
+`
+
+// scratch holds what all tests share, until the last one has ended.
+var scratch string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "itest"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// firstHome is a home with an empty snapshot. It is never opened: the password
+// hash that made it is paid once, and each test opens a copy.
+var firstHome = sync.OnceValues(func() (string, error) {
+	home := filepath.Join(scratch, "first")
+	identity, err := node.NewIdentity()
+	if err != nil {
+		return "", err
+	}
+	return home, local.Init(context.Background(), local.Config{Home: home},
+		local.InitOptions{Identity: identity, Passphrase: []byte(passphrase), Cost: 17})
+})
+
+// newHome returns a home of its own, with an identity of its own.
+func newHome(t testing.TB) string {
+	t.Helper()
+	first, err := firstHome()
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := filepath.Join(t.TempDir(), "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(first, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Name() == "identity.key" {
+			if b, err = node.NewIdentity(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(home, f.Name()), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return home
+}
+
+// newSnapshot returns the bytes of an empty snapshot.
+func newSnapshot(t testing.TB) []byte {
+	t.Helper()
+	first, err := firstHome()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(first, "vault.stronghold"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// newEngine starts an engine in this process.
+func newEngine(t testing.TB) *engine.Engine {
+	t.Helper()
+	arena, err := memory.NewArena(engine.ArenaSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The arena stays mapped: an engine ends with its process.
+	e, err := engine.New(arena)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// newPipe starts a zone with an engine in it.
+func newPipe(t testing.TB) *sandbox.Zone {
+	t.Helper()
+	z, err := sandbox.Start(t.Context(), sandbox.Config{Name: zone.Name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := z.Close(); err != nil {
+			t.Errorf("zone: %v", err)
+		}
+	})
+	return z
+}
+
+// overPipe asks an engine in a zone.
+func overPipe(z *sandbox.Zone) protocol.Handler {
+	return protocol.HandlerFunc(func(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+		b, err := protocol.Marshal(req)
+		if err != nil {
+			return nil, err
+		}
+		if b, err = z.Call(ctx, b); err != nil {
+			return nil, err
+		}
+		resp := new(protocol.Response)
+		return resp, protocol.Unmarshal(b, resp)
+	})
+}
+
+// bothSteps has an engine commit each change at once, as a node does once it is
+// on the disk.
+func bothSteps(e protocol.Handler) protocol.Handler {
+	return protocol.HandlerFunc(func(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+		resp, err := e.Handle(ctx, req)
+		if err != nil || resp.Change == nil {
+			return resp, err
+		}
+		commit := &protocol.Request{Id: protocol.NewID(), Operation: "zone.commit", Sequence: resp.Change.Sequence}
+		done, err := e.Handle(context.WithoutCancel(ctx), commit)
+		if err != nil || done.Status != protocol.Status_OK {
+			return done, err
+		}
+		resp.Change = nil
+		return resp, nil
+	})
+}
+
+// bring opens a snapshot in an engine, and returns the answer to the last part.
+func bring(ctx context.Context, e protocol.Handler, passphrase, file []byte) (*protocol.Response, error) {
+	ask := protocol.Client{H: e}
+	key, err := ask.Do(ctx, &protocol.Request{Operation: "zone.key"})
+	if err != nil {
+		return nil, err
+	}
+	req := &protocol.Request{Id: protocol.NewID(), Operation: "node.unlock"}
+	if req.Secret, err = protocol.Seal(key.PublicKey, req, "secret", protocol.ToZone, passphrase); err != nil {
+		return nil, err
+	}
+	req.Operation = "zone.open"
+	half := len(file) / 2
+	req.Snapshot, req.More, req.Device = file[:half], true, bytes.Repeat([]byte{7}, 8)
+	if resp, err := e.Handle(ctx, req); err != nil || resp.Status != protocol.Status_OK {
+		return resp, err
+	}
+	return e.Handle(ctx, &protocol.Request{Id: protocol.NewID(), Operation: "zone.open", Snapshot: file[half:]})
+}
+
+// peerNode is a node in this process.
+type peerNode struct {
+	*local.Stronghold
+	node *node.Node
+}
+
+// newNode starts a node on loopback.
+func newNode(t testing.TB) *peerNode {
+	t.Helper()
+	s, err := local.Open(t.Context(), local.Config{Home: newHome(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("stronghold: %v", err)
+		}
+	})
+	n, err := node.New(node.Config{Local: s, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Errorf("node: %v", err)
+		}
+	})
+	return &peerNode{s, n}
+}
+
+// local asks as the user of the node's machine does.
+func (p *peerNode) local() protocol.Client { return protocol.Client{H: p.node.Local()} }
+
+// knows has a node know another one by a name.
+func (p *peerNode) knows(t testing.TB, other *peerNode, name string) {
+	t.Helper()
+	_, err := p.local().Do(t.Context(), &protocol.Request{Operation: "peer.add", Name: name, Address: other.node.Addrs()[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newSocket serves a node's control socket and connects to it.
+func newSocket(t testing.TB, p *peerNode) *protocol.Conn {
+	t.Helper()
+	l, err := control.Listen(p.Home())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- l.Serve(ctx, p.node.Local()) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("control: %v", err)
+		}
+	})
+	conn, err := control.Dial(t.Context(), p.Home())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Close(); err != nil && !errors.Is(err, protocol.ErrClosed) {
+			t.Errorf("socket: %v", err)
+		}
+	})
+	return conn
+}
+
+// newPair starts two nodes that know each other; b allows a everything.
+func newPair(t testing.TB) (a, b *peerNode) {
+	t.Helper()
+	a, b = newNode(t), newNode(t)
+	a.knows(t, b, "b")
+	b.knows(t, a, "a")
+	if _, err := b.local().Do(t.Context(), &protocol.Request{Operation: "policy.apply", Text: allowAll}); err != nil {
+		t.Fatal(err)
+	}
+	return a, b
+}
