@@ -70,7 +70,7 @@ func removeUnfinished(path string) {
 func openVault(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|noFollow, 0)
 	if err != nil {
-		return nil, err
+		return nil, notALink(path, err)
 	}
 	if err := checkFile(f, 0o600); err != nil {
 		f.Close()
@@ -83,7 +83,7 @@ func openVault(path string) (*os.File, error) {
 func readPrivate(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
 	if err != nil {
-		return nil, err
+		return nil, notALink(path, err)
 	}
 	defer f.Close()
 	if err := checkFile(f, 0o600); err != nil {
@@ -97,6 +97,14 @@ func readPrivate(path string) ([]byte, error) {
 }
 
 const maxSmallFile = 1 << 20
+
+// notALink says in plain words that a path was refused for being a link.
+func notALink(path string, err error) error {
+	if st, statErr := os.Lstat(path); statErr == nil && !st.Mode().IsRegular() {
+		return &HomeError{Path: path, Reason: "not a regular file"}
+	}
+	return err
+}
 
 // HomeError is the error for a home, or a file in it, that cannot be trusted or used.
 type HomeError struct {

@@ -88,7 +88,12 @@ func Init(ctx context.Context, cfg Config, o InitOptions) (err error) {
 	if err := state.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(building, cfg.Home); err != nil {
+	if err := syncFolder(building); err != nil {
+		return err
+	}
+	if err := os.Rename(building, cfg.Home); errors.Is(err, fs.ErrExist) {
+		return ErrHomeExists // since we looked
+	} else if err != nil {
 		return err
 	}
 	return syncFolder(parent)

@@ -39,6 +39,7 @@ type journal struct {
 
 	mu      sync.Mutex
 	waiting map[uint64]*staged
+	writing bool // run has taken changes and is not done with them
 	hole    bool // a change was staged whose number will not come
 	closing bool
 	wake    chan struct{}
@@ -66,15 +67,21 @@ func (j *journal) change(req *protocol.Request) *protocol.Response {
 	cancel()
 	if err != nil {
 		defer j.gate.RUnlock()
-		if !errors.Is(err, sandbox.ErrEnded) {
-			j.log.Error("change not staged", "error", err)
-			j.mu.Lock()
-			j.hole = true
-			j.mu.Unlock()
-			j.kick()
-			return protocol.Refuse(protocol.Status_INTERNAL, "nothing was changed")
+		switch {
+		case errors.Is(err, sandbox.ErrEnded):
+			return protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed")
+		case errors.Is(err, context.DeadlineExceeded):
+			// It may still stage the change, after it was told to forget it.
+			j.log.Error("zone does not answer; ending it")
+			j.zone.Close()
+			return protocol.Refuse(protocol.Status_LOCKED, "the zone did not answer; nothing was changed")
 		}
-		return protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed")
+		j.log.Error("change not staged", "error", err)
+		j.mu.Lock()
+		j.hole = true
+		j.mu.Unlock()
+		j.kick()
+		return protocol.Refuse(protocol.Status_INTERNAL, "nothing was changed")
 	}
 	if resp.Change == nil {
 		j.gate.RUnlock()
@@ -133,6 +140,7 @@ func (j *journal) run() {
 func (j *journal) take() (batch []*staged, hole, closing bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	defer func() { j.writing = len(batch) > 0 }()
 	for {
 		st, ok := j.waiting[j.next+uint64(len(batch))]
 		if !ok {
@@ -229,7 +237,7 @@ func (j *journal) fold() error {
 	j.gate.Lock()
 	defer j.gate.Unlock()
 	if !j.idle() {
-		return errors.New("local: changes are on their way")
+		return errors.New("local: changes are on their way, or it is being locked")
 	}
 	var size int64
 	file, err := replaceFile(j.path, func(f *os.File) error {
@@ -253,6 +261,9 @@ func (j *journal) fold() error {
 		}
 	})
 	if err != nil {
+		if !j.inPlace() {
+			j.zone.Close() // what is appended to the old file now would be lost
+		}
 		return err
 	}
 	j.file.Close()
@@ -264,11 +275,21 @@ func (j *journal) fold() error {
 	return nil
 }
 
-// idle says whether nothing waits to be written.
+// idle says whether nothing is being written or waits for it.
 func (j *journal) idle() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.waiting) == 0
+	return len(j.waiting) == 0 && !j.writing && !j.closing
+}
+
+// inPlace says whether the file that is appended to is still the one at its path.
+func (j *journal) inPlace() bool {
+	there, err := os.Stat(j.path)
+	if err != nil {
+		return false
+	}
+	ours, err := j.file.Stat()
+	return err == nil && os.SameFile(there, ours)
 }
 
 // close writes what is on its way and closes the file.

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/stronghold-go/stronghold/permissions"
 	"github.com/stronghold-go/stronghold/protocol"
@@ -89,6 +90,7 @@ func Open(ctx context.Context, cfg Config) (_ *Stronghold, err error) {
 		}
 	}()
 	removeUnfinished(s.path(vaultFile))
+	removeUnfinished(s.path(policyFile))
 	if err := s.loadPeers(); err != nil {
 		return nil, err
 	}
@@ -196,8 +198,13 @@ func (s *Stronghold) change(ctx context.Context, req *protocol.Request) (*protoc
 	}
 }
 
+// statusTimeout is how long a status waits for a zone that may be stuck.
+const statusTimeout = 2 * time.Second
+
 func (s *Stronghold) status(ctx context.Context) *protocol.NodeStatus {
 	st := &protocol.NodeStatus{Version: Version()}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
 	key, err := s.ask(ctx, &protocol.Request{Id: protocol.NewID(), Operation: "zone.key"})
 	s.mu.RLock()
 	defer s.mu.RUnlock()

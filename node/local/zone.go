@@ -14,6 +14,7 @@ import (
 const (
 	zoneName     = "engine" // what sandbox/engine/zone registers
 	zoneTimeout  = 2 * time.Minute
+	lockGrace    = 3 * time.Second  // changes under way may take this long when it is locked
 	stableAfter  = time.Minute      // a zone that lived this long did not crash at its start
 	longestPause = 30 * time.Second // between two starts of a zone that keeps ending
 )
@@ -108,27 +109,39 @@ func (s *Stronghold) lock(ctx context.Context) (*protocol.Response, error) {
 	if s.closed {
 		return protocol.Refuse(protocol.Status_UNAVAILABLE, "the node is stopping"), nil
 	}
-	if err := s.lockUp(); err != nil {
-		s.log.Error("zone not ended cleanly", "error", err)
-	}
-	zone, err := s.startZone(context.WithoutCancel(ctx))
-	if err != nil {
-		s.log.Error("zone not started", "error", err)
-		s.running.Go(func() { s.revive(0) })
-		return &protocol.Response{Status: protocol.Status_OK}, nil // it is locked all the same
-	}
-	s.setZone(zone)
+	s.renewZone()
 	return &protocol.Response{Status: protocol.Status_OK}, nil
 }
 
-// lockUp finishes the changes under way and ends the zone. s.mu is held.
+// renewZone ends the zone and starts another. If that fails it is locked all the
+// same, and tried again. s.mu is held.
+func (s *Stronghold) renewZone() {
+	if err := s.lockUp(); err != nil {
+		s.log.Error("zone not ended cleanly", "error", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), zoneTimeout)
+	defer cancel()
+	zone, err := s.startZone(ctx)
+	if err != nil {
+		s.log.Error("zone not started", "error", err)
+		s.running.Go(func() { s.revive(0) })
+		return
+	}
+	s.setZone(zone)
+}
+
+// lockUp finishes the changes under way and ends the zone. One that is stuck is
+// ended after a while: what it had not staged by then has not happened. s.mu is held.
 func (s *Stronghold) lockUp() error {
-	s.dropJournal()
 	zone := s.zone
 	s.zone = nil
 	if zone == nil {
+		s.dropJournal()
 		return nil
 	}
+	impatient := time.AfterFunc(lockGrace, func() { zone.Close() })
+	s.dropJournal()
+	impatient.Stop()
 	if err := zone.Close(); err != nil && !errors.Is(err, sandbox.ErrEnded) {
 		return err
 	}
@@ -164,10 +177,20 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	resp, err := bring(ctx, zone, req, file, s.state.device)
 	if err != nil || resp.Status != protocol.Status_OK {
 		file.Close()
-		if errors.Is(err, sandbox.ErrEnded) {
-			return protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone ended while it opened the snapshot"), nil
+	}
+	switch {
+	case errors.Is(err, sandbox.ErrEnded):
+		return protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone ended while it opened the snapshot"), nil
+	case err != nil:
+		// It may yet open the snapshot, and nobody would know.
+		s.mu.Lock()
+		if s.zone == zone && !s.closed {
+			s.renewZone()
 		}
-		return resp, err
+		s.mu.Unlock()
+		return nil, err
+	case resp.Status != protocol.Status_OK:
+		return resp, nil
 	}
 	j := newJournal(zone, file, s.path(vaultFile), resp, s.log)
 	if resp.Recovered {
@@ -179,16 +202,20 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 		}
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.zone != zone || s.closed {
+		s.mu.Unlock()
 		file.Close()
 		return protocol.Refuse(protocol.Status_LOCKED, "it was locked meanwhile"), nil
 	}
 	s.journal, s.recovered, s.ended = j, resp.Recovered, ""
 	s.running.Go(j.run)
+	s.mu.Unlock()
 	if journal := resp.Length - resp.Base; journal > max(foldAfter, resp.Base) {
 		if err := j.fold(); err != nil {
 			s.log.Warn("journal not folded", "error", err)
+			if zone.Err() != nil {
+				return protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone ended while it opened the snapshot"), nil
+			}
 		}
 	}
 	return &protocol.Response{Status: protocol.Status_OK}, nil

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
 	"github.com/stronghold-go/stronghold/vault"
 )
 
@@ -68,10 +69,15 @@ func (e *Engine) abort(seq uint64) (*protocol.Response, error) {
 // unseal opens the secret that req brings, once: a sealed value that comes again
 // was copied by somebody on its way. The caller wipes it.
 func (e *Engine) unseal(req *protocol.Request) ([]byte, error) {
+	secret, err := protocol.Open(e.key, req, "secret", protocol.ToZone, req.Secret)
+	if err != nil {
+		return nil, err // not remembered: garbage is not to fill the memory of what was seen
+	}
 	if err := e.seen.add([32]byte(req.Secret)); err != nil {
+		memory.Wipe(secret)
 		return nil, err
 	}
-	return protocol.Open(e.key, req, "secret", protocol.ToZone, req.Secret)
+	return secret, nil
 }
 
 // seen remembers the sealed inputs this zone has taken, by their encapsulated
