@@ -1,6 +1,7 @@
 package local
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +53,7 @@ func (s *Stronghold) SetPeer(p *protocol.Peer) error {
 	s.peers.list = list
 	changed := s.peers.changed
 	s.peers.mu.Unlock()
+	s.peersChanged()
 	for _, f := range changed {
 		f()
 	}
@@ -65,8 +67,8 @@ func (s *Stronghold) OnPeersChanged(f func()) {
 	s.peers.changed = append(s.peers.changed, f)
 }
 
-// peerIDs is what names mean now.
-func (s *Stronghold) peerIDs() map[string]string {
+// peerNames is what names mean now.
+func (s *Stronghold) peerNames() map[string]string {
 	s.peers.mu.RLock()
 	defer s.peers.mu.RUnlock()
 	ids := make(map[string]string, len(s.peers.list))
@@ -75,3 +77,5 @@ func (s *Stronghold) peerIDs() map[string]string {
 	}
 	return ids
 }
+
+func (s *Stronghold) peerIDs() []string { return slices.Collect(maps.Values(s.peerNames())) }

@@ -4,17 +4,21 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"strings"
 	"sync"
 
 	"github.com/stronghold-go/stronghold/permissions"
 	"github.com/stronghold-go/stronghold/protocol"
 )
 
-// policy is policy.toml: its text, and why it is not in force, if it is not.
+// policy is policy.toml: its text, what it says, and why it is not in force, if
+// it is not.
 type policy struct {
-	mu   sync.Mutex
-	text string
-	err  string
+	mu     sync.Mutex
+	text   string
+	parsed *permissions.Policy // nil when not in force
+	names  map[string]string   // what the names in it meant when it was applied
+	err    string
 }
 
 // Rules returns the policy in force. It changes at once when one is applied.
@@ -38,59 +42,115 @@ func (s *Stronghold) policyError() string {
 func (s *Stronghold) loadPolicy() {
 	s.rules.Store(new(permissions.Rules))
 	text, err := readPrivate(s.path(policyFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.policy.err = err.Error()
-		return
-	}
-	s.policy.text = string(text)
-	hash := sha256.Sum256(text)
-	names, applied := s.state.names(hash)
-	if !applied {
-		names = s.peerIDs()
-	}
-	rules, err := resolve(text, names)
-	if err == nil && !applied {
-		err = s.state.setNames(hash, names)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		s.policy.text = string(text)
+		if names, applied := s.state.names(sha256.Sum256(text)); applied {
+			err = s.enforce(text, names)
+		} else {
+			err = s.apply(text)
+		}
 	}
 	if err != nil {
 		s.log.Error("policy not in force; peers may do nothing", "error", err)
 		s.policy.err = err.Error()
-		return
 	}
-	s.rules.Store(rules)
 }
 
-// resolve turns a policy's text into rules, which must pass the tests in it.
-func resolve(text []byte, names map[string]string) (*permissions.Rules, error) {
-	p, err := permissions.Parse(text)
+// enforce puts a policy in force whose names mean this.
+func (s *Stronghold) enforce(text []byte, names map[string]string) error {
+	parsed, err := permissions.Parse(text)
+	if err != nil {
+		return err
+	}
+	rules, err := parsed.Resolve(names, s.peerIDs()...)
+	if err != nil {
+		return err
+	}
+	s.policy.parsed, s.policy.names = parsed, names
+	s.rules.Store(rules)
+	return nil
+}
+
+// apply puts a policy in force whose names mean what they mean now, if its own
+// tests hold, and remembers that.
+func (s *Stronghold) apply(text []byte) error {
+	rules, err := s.try(text)
+	if err != nil {
+		return err
+	}
+	if err := s.state.setNames(sha256.Sum256(text), rules.Names()); err != nil {
+		return &diskError{err}
+	}
+	return s.enforce(text, rules.Names())
+}
+
+// try resolves a policy with the names of today and runs its tests.
+func (s *Stronghold) try(text []byte) (*permissions.Rules, error) {
+	parsed, err := permissions.Parse(text)
 	if err != nil {
 		return nil, err
 	}
-	return p.Resolve(names)
+	rules, err := parsed.Resolve(s.peerNames())
+	if err != nil {
+		return nil, err
+	}
+	if failures := rules.Test(); len(failures) > 0 {
+		return nil, &testsError{failures}
+	}
+	return rules, nil
 }
 
-// applyPolicy replaces the policy: first on the disk, then in force. A policy
-// that cannot be applied changes nothing.
+// testsError is the error for a policy that does not do what its tests expect.
+type testsError struct{ failures []permissions.Failure }
+
+func (e *testsError) Error() string {
+	lines := make([]string, len(e.failures))
+	for i, f := range e.failures {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// diskError is the error for a policy that is good and could not be written.
+type diskError struct{ err error }
+
+func (e *diskError) Error() string { return "local: policy not written: " + e.err.Error() }
+func (e *diskError) Unwrap() error { return e.err }
+
+// applyPolicy replaces the policy. One that cannot be applied changes nothing.
 func (s *Stronghold) applyPolicy(text string) *protocol.Response {
 	s.policy.mu.Lock()
 	defer s.policy.mu.Unlock()
-	names := s.peerIDs()
-	rules, err := resolve([]byte(text), names)
-	if err != nil {
+	if _, err := s.try([]byte(text)); err != nil {
 		return protocol.Invalid("text", err.Error())
 	}
-	// Names first: should it end in between, the old text is applied again with what its names mean now.
-	err = s.state.setNames(sha256.Sum256([]byte(text)), names)
+	// The file first: should it end in between, the next start applies it.
+	err := writeFile(s.path(policyFile), []byte(text))
 	if err == nil {
-		err = writeFile(s.path(policyFile), []byte(text))
+		s.policy.text = text
+		err = s.apply([]byte(text))
 	}
 	if err != nil {
-		s.log.Error("policy not written", "error", err)
+		s.log.Error("policy not applied", "error", err)
 		return refuseDisk(err)
 	}
-	s.policy.text, s.policy.err = text, ""
-	s.rules.Store(rules)
+	s.policy.err = ""
 	return &protocol.Response{Status: protocol.Status_OK}
+}
+
+// peersChanged lets "*" in the policy mean the peers that are known now.
+func (s *Stronghold) peersChanged() {
+	s.policy.mu.Lock()
+	defer s.policy.mu.Unlock()
+	if s.policy.parsed == nil {
+		return
+	}
+	rules, err := s.policy.parsed.Resolve(s.policy.names, s.peerIDs()...)
+	if err != nil { // a peer took the name of a group; the rules of before stay
+		s.log.Error("policy not resolved anew", "error", err)
+		return
+	}
+	s.rules.Store(rules)
 }
 
 // can answers whether a peer may do something, from the policy in force.
@@ -99,14 +159,10 @@ func (s *Stronghold) can(req *protocol.Request) *protocol.Response {
 	if !ok {
 		return protocol.Invalid("query", "no such operation")
 	}
-	id, known := s.peerIDs()[req.Peer]
+	id, known := s.peerNames()[req.Peer]
 	if !known {
 		id = req.Peer // an id says itself; a name that nobody has is nobody's
 	}
-	accesses := op.Accesses(&protocol.Request{Operation: op.Name, Location: req.Location, Target: req.Location})
-	if op.Door != protocol.DoorPeer {
-		return &protocol.Response{Status: protocol.Status_OK, Decision: &protocol.Decision{Reason: "no policy can grant this to a peer"}}
-	}
-	d := s.Rules().Check(id, op, accesses)
+	d := s.Rules().Can(id, op, req.Location)
 	return &protocol.Response{Status: protocol.Status_OK, Decision: &protocol.Decision{Allowed: d.Allowed, Reason: d.Reason}}
 }
