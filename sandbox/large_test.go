@@ -1,0 +1,79 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Small requests pass between the pieces of large ones, both ways, with a single worker too.
+func TestLargeDoesNotStopSmall(t *testing.T) {
+	z := start(t, Config{Name: "test", Workers: 1})
+	l := z.lanes[0]
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	large := bytes.Repeat([]byte("e"), MaxPayload/2)
+	var wg sync.WaitGroup
+	var whole time.Duration
+	stop := make(chan struct{})
+	wg.Go(func() {
+		defer close(stop)
+		begin := time.Now()
+		for range 2 {
+			if got, err := l.call(ctx, large); err != nil || len(got) != len(large)-1 {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		}
+		whole = time.Since(begin) / 2
+	})
+	var times []time.Duration
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			begin := time.Now()
+			if got, err := l.call(ctx, []byte("esmall")); err != nil || string(got) != "small" {
+				t.Errorf("%q, %v", got, err)
+				return
+			}
+			times = append(times, time.Since(begin))
+		}
+	})
+	wg.Wait()
+	slices.Sort(times)
+	median := times[len(times)/2]
+	t.Logf("32 MiB there and back: %v; meanwhile on the same pipe %d small ones, median %v, longest %v", whole, len(times), median, times[len(times)-1])
+	if len(times) < 10 || median > whole/5 {
+		t.Errorf("small requests wait for large ones")
+	}
+}
+
+// Requests that take long hold up neither those behind them nor those of other lanes.
+func TestSlowDoesNotStopOthers(t *testing.T) {
+	z := start(t, Config{Name: "test", Workers: 1})
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for range 3 { // as the limit is four times the workers
+		wg.Go(func() {
+			if _, err := do(z, 's', number(1500)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	time.Sleep(20 * time.Millisecond)
+	for range 100 {
+		if got, err := do(z, 'e', []byte("on")); err != nil || string(got) != "on" {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	if d := time.Since(begin); d > time.Second {
+		t.Errorf("100 requests behind three slow ones took %v", d)
+	}
+	wg.Wait()
+}

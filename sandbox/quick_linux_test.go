@@ -1,0 +1,143 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestQuickLaneTampered(t *testing.T) {
+	for name, tt := range map[string]struct {
+		tamper func(q *quickLane)
+		want   error // nil where the zone sees it
+	}{
+		"one answer left out":  {func(q *quickLane) { q.in.next++ }, errOpen},
+		"one request left out": {func(q *quickLane) { q.out.next++ }, nil},
+		"replay": {func(q *quickLane) {
+			b := appendRequest(newRecord(nil), 1, 0, []byte("e"), timeHead+1)
+			b, _ = q.out.seal(b)
+			writeRaw(q.w, b)
+			writeRaw(q.w, b)
+		}, errPiece}, // an answer to what no caller has asked: both sides see something
+		"garbage":          {func(q *quickLane) { writeRaw(q.w, bytes.Repeat([]byte("x"), 100)) }, nil},
+		"answers used up":  {func(q *quickLane) { q.in.next = math.MaxUint64 }, errCounter},
+		"requests used up": {func(q *quickLane) { q.out.next = math.MaxUint64 }, errCounter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := start(t, Config{Name: "test", Workers: 1})
+			tt.tamper(z.child.quick)
+			if _, err := do(z, 'e'); !errors.Is(err, ErrEnded) {
+				t.Errorf("a call: %v", err)
+			}
+			ended := waitForEnd(t, z)
+			if ended.Reason != ReasonPipe || tt.want != nil && name != "replay" && !errors.Is(ended, tt.want) {
+				t.Errorf("ended with %v", ended)
+			}
+		})
+	}
+}
+
+// A zone that does not answer at all holds nobody beyond his context, on no lane, nor Close.
+func TestStuckZone(t *testing.T) {
+	z := start(t, Config{Name: "test", Workers: 2})
+	if _, err := do(z, 'e'); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(z.Status().PID, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	large := bytes.Repeat([]byte("e"), 8<<20)
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+			defer cancel()
+			request := large[:10]
+			if i%3 == 0 {
+				request = large
+			}
+			if _, err := z.Call(ctx, request); err != context.DeadlineExceeded {
+				t.Errorf("a call of a zone that is stopped: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if d := time.Since(begin); d > 2*time.Second {
+		t.Errorf("calls with 100 ms took %v", d)
+	}
+	// What they left behind does not hurt, once it goes on.
+	if err := unix.Kill(z.Status().PID, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if got, err := do(z, 'e', []byte("on")); err != nil || string(got) != "on" {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	if err := unix.Kill(z.Status().PID, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	begin = time.Now()
+	if err := z.Close(); err != nil {
+		t.Error(err)
+	}
+	if d := time.Since(begin); d > 2*closeGrace {
+		t.Errorf("Close of a zone that is stopped took %v", d)
+	}
+}
+
+// A caller who leaves the quick lane makes no wrong answer for the next, and the lane comes back.
+func TestQuickLaneAbandoned(t *testing.T) {
+	z := start(t, Config{Name: "test", Workers: 1})
+	q := z.child.quick
+	for i := range 100 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i%10)*100*time.Microsecond)
+		z.Call(ctx, append([]byte{'s'}, number(i%3)...))
+		cancel()
+		want := []byte{byte(i), 1, 2}
+		if got, err := do(z, 'e', want); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%x, %v", got, err)
+		}
+	}
+	q.mu.Lock()
+	before := q.lastID
+	q.mu.Unlock()
+	if before < 50 {
+		t.Errorf("the quick lane was used %d times: this test shows little", before)
+	}
+	for range 100 {
+		if _, err := do(z, 'e'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.lastID == before {
+		t.Error("the quick lane did not come back")
+	}
+}
+
+// A request is its caller's again when Call has returned. The race detector sees it if not.
+func TestRequestIsNotKept(t *testing.T) {
+	z := start(t, Config{Name: "test", Workers: 1})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			request := bytes.Repeat([]byte("h"), 1<<20)
+			for j := range 20 {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i*j)*50*time.Microsecond)
+				z.Call(ctx, request)
+				cancel()
+				clear(request[1:])
+			}
+		})
+	}
+	wg.Wait()
+}
