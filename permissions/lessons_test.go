@@ -31,9 +31,9 @@ func TestLessonChangeAllowedByReadRight(t *testing.T) {
 
 func TestLessonOverwriteOfAnothersRecord(t *testing.T) {
 	r := rules(t, "allow laptop write laptop/**", "allow laptop use **")
-	for _, op := range []string{"key.import", "key.generate", "record.remove"} {
+	for _, op := range []string{"key.import", "key.generate", "record.revoke"} {
 		req := requests(t)[op]
-		req.Overwrite = op != "record.remove"
+		req.Overwrite = op != "record.revoke"
 		if d := r.Check(laptopID, operation(t, op), operation(t, op).Accesses(req)); d.Allowed {
 			t.Errorf("%s: %+v", op, d)
 		}
@@ -298,6 +298,10 @@ func TestLessonFailsOpen(t *testing.T) {
 	r := rules(t, "allow * use,write,list **")
 	if d := r.Check(laptopID, nil, []protocol.Access{{Class: protocol.Use, Location: at}}); d.Allowed {
 		t.Errorf("no operation: %+v", d)
+	}
+	local := &protocol.Operation{Name: "test.local", Door: protocol.DoorLocal, In: []protocol.Field{{Name: "location", Needs: protocol.Use}}}
+	if d := r.Can(laptopID, local, at); d.Allowed {
+		t.Errorf("an operation of the local door: %+v", d)
 	}
 	if d := r.Check(laptopID, operation(t, "ed25519.sign"), nil); d.Allowed {
 		t.Errorf("no accesses: %+v", d)

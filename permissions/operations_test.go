@@ -16,7 +16,7 @@ func requests(t *testing.T) map[string]*protocol.Request {
 		"key.import":    {Location: record, Kind: "ed25519", Secret: make([]byte, protocol.SealOverhead+32)},
 		"key.public":    {Location: record},
 		"record.list":   {Location: location(t, "wallet/keys")},
-		"record.remove": {Location: record},
+		"record.revoke": {Location: record},
 		"zone.key":      {Location: record},
 	}
 	for name, req := range out {
@@ -77,27 +77,31 @@ func TestEveryOperation(t *testing.T) {
 					otherOps = append(otherOps, name)
 				}
 			}
+			here, elsewhere := "wallet/keys/*", "wallet/keys2/*,wallets/**,*/key/*"
+			if depthOf(accesses[0].Class) == storeDepth {
+				here, elsewhere = "wallet/*", "wallet2/*,wallets/**"
+			}
 			for _, test := range []struct {
 				name   string
 				rules  []string
 				want   bool
 				reason string
 			}{
-				{"by its name", []string{"allow laptop " + op.Name + " wallet/keys/*"}, true, "allow 1"},
-				{"by its class", []string{"allow laptop " + needed + " wallet/keys/*"}, true, "allow 1"},
+				{"by its name", []string{"allow laptop " + op.Name + " " + here}, true, "allow 1"},
+				{"by its class", []string{"allow laptop " + needed + " " + here}, true, "allow 1"},
 				{"for everyone", []string{"allow * " + op.Name + " **"}, true, "allow 1"},
 				{"by the second rule", []string{"allow eve " + op.Name + " **", "allow laptop " + op.Name + " **"}, true, "allow 2"},
 				{"by default", nil, false, "no rule matches"},
 				{"by other classes", []string{"allow laptop " + strings.Join(others, ",") + " **"}, false, "no rule matches"},
 				{"by other operations", []string{"allow laptop " + strings.Join(otherOps, ",") + " **"}, false, "no rule matches"},
 				{"for another peer", []string{"allow eve " + op.Name + " **"}, false, "no rule matches"},
-				{"elsewhere", []string{"allow laptop " + op.Name + " wallet/keys2/*,wallets/**,*/key/*"}, false, "no rule matches"},
-				{"denied by its name", []string{"allow laptop " + op.Name + " wallet/keys/*", "deny laptop " + op.Name + " wallet/**"}, false, "deny 1 on wallet/**"},
+				{"elsewhere", []string{"allow laptop " + op.Name + " " + elsewhere}, false, "no rule matches"},
+				{"denied by its name", []string{"allow laptop " + op.Name + " " + here, "deny laptop " + op.Name + " wallet/**"}, false, "deny 1 on wallet/**"},
 				{"denied by its class", []string{"deny laptop " + needed + " wallet/**", "allow laptop " + op.Name + " **"}, false, "deny 1 on wallet/**"},
 				{"denied by one class", []string{everything, "deny laptop " + all[0] + " **"}, false, "deny 1 on **"},
 				{"denied to everyone", []string{everything, "deny * " + op.Name + " **"}, false, "deny 1 on **"},
 				{"denied to another peer", []string{everything, "deny eve " + op.Name + " **"}, true, "allow 1"},
-				{"denied elsewhere", []string{everything, "deny laptop " + op.Name + " wallet/keys2/*"}, true, "allow 1"},
+				{"denied elsewhere", []string{everything, "deny laptop " + op.Name + " " + elsewhere}, true, "allow 1"},
 				{"other operations denied", []string{everything, "deny laptop " + strings.Join(otherOps, ",") + " **"}, true, "allow 1"},
 				{"other classes denied", []string{everything, "deny laptop " + strings.Join(others, ",") + " **"}, true, "allow 1"},
 			} {
@@ -143,7 +147,7 @@ on = ["**/root"]
 `)
 	allowed := map[string]bool{
 		"laptop ed25519.sign wallet/keys/main": true, "laptop key.public wallet/keys/main": true, "laptop key.generate wallet/keys/main": true,
-		"laptop record.remove wallet/keys/main": true, "laptop key.import wallet/keys/main": true, "laptop zone.key wallet/keys/main": true,
+		"laptop key.import wallet/keys/main": true, "laptop zone.key wallet/keys/main": true,
 		"laptop record.list wallet/keys/main": true,
 		"laptop ed25519.sign work/ca/root":    true, "laptop key.public work/ca/root": true, "laptop record.list work/ca/root": true,
 		"laptop key.public public/a/b":              true,

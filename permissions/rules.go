@@ -159,11 +159,18 @@ func (r *Rules) Can(peer string, op *protocol.Operation, loc *protocol.Location)
 	return r.Check(peer, op, op.Accesses(&protocol.Request{Location: loc, Target: loc}))
 }
 
-// MayList says whether a listing for the peer may show the record at loc. That
-// he may list what lies around it ([Rules.Check]) does not say so.
+// MayList says whether a listing for the peer may show the record at loc, or
+// the store's key. That he may list what lies around it ([Rules.Check]) does
+// not say so.
 func (r *Rules) MayList(peer string, loc *protocol.Location) bool {
 	who := r.peers[peer]
-	return who != nil && r.check(who, "record.list", &protocol.Access{Class: protocol.List, Location: loc}).Allowed
+	if who == nil {
+		return false
+	}
+	if loc.Depth() == storeDepth {
+		return r.check(who, "store.list", &protocol.Access{Class: protocol.StoreRead, Location: loc}).Allowed
+	}
+	return r.check(who, "record.list", &protocol.Access{Class: protocol.List, Location: loc}).Allowed
 }
 
 func (r *Rules) check(who *peer, op string, a *protocol.Access) Decision {

@@ -245,6 +245,22 @@ func TestStoreKeys(t *testing.T) {
 	}
 }
 
+func TestListingOfTheStore(t *testing.T) {
+	list := &protocol.Operation{Name: "store.list", Door: protocol.DoorPeer, In: []protocol.Field{{Name: "location", Needs: protocol.StoreRead}}}
+	r := rules(t, "allow laptop store-read wallet/c*,work/*", "allow laptop list,store-write **", "deny * store-read work/**")
+	for prefix, want := range map[string]bool{"wallet": true, "work": false, "home": false} {
+		access := []protocol.Access{{Class: protocol.StoreRead, Location: location(t, prefix), Prefix: true}}
+		if d := r.Check(laptopID, list, access); d.Allowed != want {
+			t.Errorf("%s: %+v", prefix, d)
+		}
+	}
+	for key, want := range map[string]bool{"wallet/colour": true, "wallet/size": false, "work/colour": false, "wallet": false} {
+		if got := r.MayList(laptopID, location(t, key)); got != want {
+			t.Errorf("%s: %v", key, got)
+		}
+	}
+}
+
 func TestExtractIsInNoClass(t *testing.T) {
 	export := &protocol.Operation{Name: "record.export", Door: protocol.DoorPeer, In: []protocol.Field{{Name: "location", Needs: protocol.Extract}}}
 	at := location(t, "wallet/keys/main")

@@ -77,9 +77,9 @@ func (c Client) Sign(ctx context.Context, loc *Location, message []byte) ([]byte
 	return resp.GetSignature(), err
 }
 
-// Remove revokes the record at loc and wipes it.
-func (c Client) Remove(ctx context.Context, loc *Location) error {
-	_, err := c.Do(ctx, &Request{Operation: "record.remove", Location: loc})
+// Revoke takes the secret of the record at loc away.
+func (c Client) Revoke(ctx context.Context, loc *Location) error {
+	_, err := c.Do(ctx, &Request{Operation: "record.revoke", Location: loc})
 	return err
 }
 

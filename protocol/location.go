@@ -177,6 +177,11 @@ func checkLocation(l *Location, f *Field, door Door) *Response {
 			return bad(fmt.Sprintf("a segment is 1 to %d bytes", MaxSegment))
 		}
 	}
+	// A record's id is an HMAC with its path as key. Such a key is padded with zeros, and hashed if it is
+	// long: these paths would be second names of other records, which a policy does not know.
+	if n := len(l.Record); n > MaxRecordPath || n > 0 && l.Record[n-1] == 0 {
+		return bad(fmt.Sprintf("a record's path is at most %d bytes and does not end in a zero byte", MaxRecordPath))
+	}
 	for _, id := range [][]byte{l.ClientId, l.VaultId, l.RecordId} {
 		if id != nil && len(id) != IDSize {
 			return bad("an id is 24 bytes")
@@ -186,11 +191,15 @@ func checkLocation(l *Location, f *Field, door Door) *Response {
 	if door == DoorPeer && l.ByID() {
 		return bad("a peer names records by their paths")
 	}
-	if f.Shape == ShapeRecord && depth != 3 {
+	switch {
+	case f.Shape == ShapeRecord && depth != 3:
 		return bad("must be client/vault/record")
-	}
-	if f.Shape == ShapePrefix && depth == 3 {
+	case f.Shape == ShapePrefix && depth == 3:
 		return bad("must be a client, or client/vault")
+	case f.Shape == ShapeStore && (depth != 2 || l.VaultId != nil):
+		return bad("must be client/key")
+	case f.Shape == ShapeClient && depth != 1:
+		return bad("must be a client")
 	}
 	return nil
 }

@@ -42,6 +42,8 @@ type Shape int
 const (
 	ShapeRecord Shape = iota // client/vault/record, or a version
 	ShapePrefix              // empty, client, or client/vault
+	ShapeStore               // client/key
+	ShapeClient              // client
 )
 
 // Field is one field that an operation takes.
@@ -69,18 +71,30 @@ var (
 	kind    = Field{Name: "kind", Required: true, Doc: "the record's kind"}
 	over    = Field{Name: "overwrite", Doc: "replace the record that is there"}
 	sealed  = Field{Name: "secret", Required: true, Doc: "sealed to the zone's key"}
+	hint    = Field{Name: "hint", Doc: "at most 24 bytes that a listing shows"}
+	putAt   = Field{Name: "location", Required: true, Needs: StoreWrite, Shape: ShapeStore}
+	getAt   = Field{Name: "location", Required: true, Needs: StoreRead, Shape: ShapeStore}
+	page    = []Field{{Name: "after", Doc: "`next` of the page before"}, {Name: "limit", Doc: "entries, at most 1000"}}
 )
 
 // Operations is the one table of everything that can be asked, sorted by name.
 // What has no row here is refused everywhere.
 var Operations = []Operation{
+	{Name: "bip39.generate", Door: DoorLocal, Doc: "make a mnemonic and the seed of it (BIP 39)", Changes: true,
+		In: []Field{writeAt, hint, over, {Name: "language", Doc: "english or japanese"}, {Name: "size", Doc: "bytes of entropy: 16 to 32, 32 if absent"},
+			{Name: "passphrase", Doc: "sealed to the zone's key"}, {Name: "reply_key", Required: true, Doc: "the words are sealed to it"}},
+		Out: []string{"kind", "sealed"}},
+	{Name: "bip39.recover", Door: DoorPeer, Doc: "take in a mnemonic and make its seed (BIP 39)", Changes: true,
+		In: []Field{writeAt, hint, over, {Name: "language", Doc: "english or japanese"}, {Name: "secret", Required: true, Doc: "the words, sealed to the zone's key"},
+			{Name: "passphrase", Doc: "sealed to the zone's key"}},
+		Out: []string{"kind"}},
 	{Name: "ed25519.sign", Door: DoorPeer, Doc: "sign a message (RFC 8032)",
 		In:  []Field{useAt, {Name: "message", Required: true, Doc: "may be empty"}},
 		Out: []string{"signature"}},
 	{Name: "key.generate", Door: DoorPeer, Doc: "make a key that never leaves", Changes: true,
-		In: []Field{writeAt, kind, over}, Out: []string{"kind", "public_key"}},
+		In: []Field{writeAt, kind, hint, over}, Out: []string{"kind", "public_key"}},
 	{Name: "key.import", Door: DoorPeer, Doc: "take in a key from outside", Changes: true,
-		In: []Field{writeAt, kind, sealed, over}, Out: []string{"kind", "public_key"}},
+		In: []Field{writeAt, kind, sealed, hint, over}, Out: []string{"kind", "public_key"}},
 	{Name: "key.public", Door: DoorPeer, Doc: "tell the public half of a key",
 		In: []Field{useAt}, Out: []string{"kind", "public_key"}},
 	{Name: "node.lock", Door: DoorLocal, Doc: "drop every secret and close the snapshot"},
@@ -90,17 +104,42 @@ var Operations = []Operation{
 	{Name: "peer.add", Door: DoorLocal, Doc: "know another node by a name",
 		In: []Field{{Name: "name", Required: true}, {Name: "address", Required: true, Doc: "a multiaddr that ends in /p2p/ID, or an id alone"}}},
 	{Name: "peer.list", Door: DoorLocal, Doc: "tell which nodes are known", Out: []string{"peers"}},
+	{Name: "peer.ping", Door: DoorLocal, Doc: "tell how far away a peer is", In: []Field{{Name: "peer", Required: true}}, Out: []string{"ping"}},
+	{Name: "peer.remove", Door: DoorLocal, Doc: "know another node no more", In: []Field{{Name: "name", Required: true}}},
+	{Name: "peer.rename", Door: DoorLocal, Doc: "give another node a new name; no right moves",
+		In: []Field{{Name: "name", Required: true}, {Name: "new_name", Required: true}}},
 	{Name: "policy.apply", Door: DoorLocal, Doc: "replace the policy",
 		In: []Field{{Name: "text", Required: true, Doc: "policy.toml"}}},
 	{Name: "policy.can", Door: DoorLocal, Doc: "tell whether a peer may do something, and why",
 		In: []Field{{Name: "peer", Required: true}, {Name: "query", Required: true, Doc: "an operation"},
 			{Name: "location", Required: true}}, Out: []string{"decision"}},
 	{Name: "policy.show", Door: DoorLocal, Doc: "tell the policy in force", Out: []string{"text"}},
+	{Name: "policy.test", Door: DoorLocal, Doc: "run the tests of a policy and apply nothing; `text` says which failed",
+		In: []Field{{Name: "text", Doc: "policy.toml; the policy in force, if absent"}}, Out: []string{"text"}},
+	{Name: "record.exists", Door: DoorPeer, Doc: "tell whether there is a record",
+		In: []Field{{Name: "location", Required: true, Needs: List}}, Out: []string{"exists"}},
 	{Name: "record.list", Door: DoorPeer, Doc: "list records, a page at a time",
-		In: []Field{{Name: "location", Needs: List, Shape: ShapePrefix, Doc: "what to list below; all, if absent"},
-			{Name: "after", Doc: "`next` of the page before"}, {Name: "limit", Doc: "entries, at most 1000"}},
+		In: append([]Field{{Name: "location", Needs: List, Shape: ShapePrefix, Doc: "what to list below; all, if absent"},
+			{Name: "hint", Doc: "only records with this hint"}}, page...),
 		Out: []string{"entries", "next"}},
-	{Name: "record.remove", Door: DoorPeer, Doc: "revoke a record and wipe it", Changes: true, In: []Field{writeAt}},
+	{Name: "record.revoke", Door: DoorPeer, Doc: "take a record's secret away; that it was there stays known", Changes: true, In: []Field{writeAt}},
+	{Name: "record.write", Door: DoorPeer, Doc: "store bytes as a record", Changes: true,
+		In: []Field{writeAt, kind, sealed, hint, over}, Out: []string{"kind", "public_key"}},
+	{Name: "slip10.derive", Door: DoorPeer, Doc: "derive a key (SLIP-0010, Ed25519) from a seed, a mnemonic or an extended key", Changes: true,
+		In: []Field{useAt, {Name: "target", Required: true, Needs: Write, Doc: "where the derived key goes"},
+			{Name: "path", Required: true, Doc: "m/44'/4218'/0', every element hardened"}, {Name: "kind", Doc: "of the target: ed25519, or slip10-ed25519 to derive on; ed25519 if absent"}, hint, over},
+		Out: []string{"kind", "public_key"}},
+	{Name: "slip10.generate", Door: DoorPeer, Doc: "make a seed to derive from (SLIP-0010)", Changes: true,
+		In: []Field{writeAt, {Name: "size", Doc: "bytes: 16 to 64, 64 if absent"}, hint, over}, Out: []string{"kind"}},
+	{Name: "snapshot.save", Door: DoorLocal, Doc: "write the whole state as a fresh file: what was revoked is not in it"},
+	{Name: "store.get", Door: DoorPeer, Doc: "read a value of a client's store", In: []Field{getAt}, Out: []string{"value", "entries"}},
+	{Name: "store.list", Door: DoorPeer, Doc: "list the keys of a client's store, a page at a time",
+		In:  append([]Field{{Name: "location", Required: true, Needs: StoreRead, Shape: ShapeClient, Doc: "the client"}}, page...),
+		Out: []string{"entries", "next"}},
+	{Name: "store.put", Door: DoorPeer, Doc: "write a value to a client's store", Changes: true,
+		In: []Field{putAt, {Name: "value", Required: true, Doc: "at most 64 KiB; may be empty"}, {Name: "ttl_ms", Doc: "how long it lives; for ever, if absent"}}},
+	{Name: "store.remove", Door: DoorPeer, Doc: "take a value out of a client's store", Changes: true, In: []Field{putAt}},
+	{Name: "vault.collect", Door: DoorLocal, Doc: "wipe what was revoked from the file, too"},
 	{Name: "zone.abort", Door: DoorZone, Doc: "undo a staged change, and all after it",
 		In: []Field{{Name: "sequence", Required: true}}},
 	{Name: "zone.adopt", Door: DoorZone, Doc: "go on with the file that zone.fold gave: it is on the disk"},
@@ -111,6 +150,8 @@ var Operations = []Operation{
 		Out: []string{"snapshot"}},
 	{Name: "zone.fold", Door: DoorZone, Doc: "give the whole state as a new file, a part at a time",
 		In: []Field{{Name: "more", Doc: "the next part, not the first"}}, Out: []string{"snapshot", "more"}},
+	{Name: "zone.inspect", Door: DoorZone, Doc: "tell what a snapshot tells without a key",
+		In: []Field{{Name: "snapshot", Doc: "the file's beginning"}}, Out: []string{"info"}},
 	{Name: "zone.key", Door: DoorPeer, Doc: "tell the zone's public key, to seal a secret that is to be written",
 		In: []Field{{Name: "location", Needs: Write, Doc: "where it is to be written; a peer must say"}}, Out: []string{"public_key"}},
 	{Name: "zone.open", Door: DoorZone, Doc: "take a snapshot, a part at a time, and open it",
@@ -155,7 +196,7 @@ func (o *Operation) Accesses(req *Request) []Access {
 		if f.Name == "target" {
 			loc = req.Target
 		}
-		out = append(out, Access{Class: f.Needs, Location: loc, Prefix: f.Shape == ShapePrefix})
+		out = append(out, Access{Class: f.Needs, Location: loc, Prefix: f.Shape == ShapePrefix || f.Shape == ShapeClient})
 	}
 	return out
 }
@@ -238,6 +279,22 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 		if len(req.Secret) < SealOverhead || len(req.Secret) > MaxSecret+SealOverhead {
 			return Invalid("secret", "not a sealed value")
 		}
+	case "passphrase":
+		if len(req.Passphrase) < SealOverhead || len(req.Passphrase) > MaxPassphrase+SealOverhead {
+			return Invalid("passphrase", "not a sealed value")
+		}
+	case "hint":
+		if len(req.Hint) > MaxHint {
+			return Invalid("hint", fmt.Sprintf("at most %d bytes", MaxHint))
+		}
+	case "value":
+		if len(req.Value) > MaxValue {
+			return Invalid("value", fmt.Sprintf("at most %d bytes", MaxValue))
+		}
+	case "ttl_ms":
+		if req.TtlMs > MaxTTL {
+			return Invalid("ttl_ms", "more than 100 years")
+		}
 	case "reply_key":
 		if len(req.ReplyKey) != 32 {
 			return Invalid("reply_key", "must be 32 bytes")
@@ -258,5 +315,5 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 	return nil
 }
 
-// maxCursor bounds a page's cursor: a client's, a vault's and a record's id.
-const maxCursor = 3 * 24
+// maxCursor bounds a page's cursor: three ids, or a store's key.
+const maxCursor = MaxSegment

@@ -27,9 +27,14 @@ const ID = "/stronghold/1.0.0"
 
 // Limits of every implementation of this version.
 const (
-	MaxFrame       = 1 << 20         // bytes of one frame, without its length
-	MaxSegment     = 256             // bytes of one location segment
-	MaxSecret      = 64 << 10        // bytes of a secret, before sealing
+	MaxFrame       = 1 << 20  // bytes of one frame, without its length
+	MaxSegment     = 256      // bytes of one location segment
+	MaxSecret      = 64 << 10 // bytes of a secret, before sealing
+	MaxRecordPath  = 128      // bytes of a record's path: a longer one is not its id's only name
+	MaxPassphrase  = 4 << 10  // bytes of a mnemonic's passphrase
+	MaxHint        = 24       // bytes
+	MaxValue       = 64 << 10 // bytes of a store's value
+	MaxTTL         = 100 * 365 * 24 * 3600 * 1000
 	MaxPage        = 1000            // entries a listing gives at once
 	MaxTimeout     = 5 * time.Minute // of one request; a longer one is cut to this
 	DefaultTimeout = 30 * time.Second

@@ -218,6 +218,7 @@ func (*Frame_Request) isFrame_Body() {}
 func (*Frame_Response) isFrame_Body() {}
 
 // Location names a client, a vault in it, or a record in that. Segments are bytes, compared exactly.
+// A key of a client's store is named like a vault: client, then key.
 type Location struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Client        []byte                 `protobuf:"bytes,1,opt,name=client,proto3,oneof" json:"client,omitempty"`
@@ -319,25 +320,33 @@ func (x *Location) GetRecordId() []byte {
 }
 
 type Request struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Id        []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // 16 random bytes: binds sealed values, names the request in logs
-	Operation string                 `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
-	TimeoutMs uint32                 `protobuf:"varint,3,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // how long the asker waits; 0: the node's own limit
-	To        string                 `protobuf:"bytes,14,opt,name=to,proto3" json:"to,omitempty"`                                // at the local door: the peer to ask instead, by name, id or address
-	Location  *Location              `protobuf:"bytes,5,opt,name=location,proto3" json:"location,omitempty"`
-	Target    *Location              `protobuf:"bytes,6,opt,name=target,proto3" json:"target,omitempty"`
-	Kind      string                 `protobuf:"bytes,7,opt,name=kind,proto3" json:"kind,omitempty"`
-	Message   []byte                 `protobuf:"bytes,8,opt,name=message,proto3,oneof" json:"message,omitempty"`
-	Secret    []byte                 `protobuf:"bytes,9,opt,name=secret,proto3" json:"secret,omitempty"`                      // sealed to the zone's key
-	ReplyKey  []byte                 `protobuf:"bytes,10,opt,name=reply_key,json=replyKey,proto3" json:"reply_key,omitempty"` // X25519, what a secret answer is sealed to
-	After     []byte                 `protobuf:"bytes,11,opt,name=after,proto3" json:"after,omitempty"`                       // where a page begins
-	Limit     uint32                 `protobuf:"varint,12,opt,name=limit,proto3" json:"limit,omitempty"`
-	Overwrite bool                   `protobuf:"varint,13,opt,name=overwrite,proto3" json:"overwrite,omitempty"` // replace the record that is there
-	Name      string                 `protobuf:"bytes,20,opt,name=name,proto3" json:"name,omitempty"`
-	Address   string                 `protobuf:"bytes,21,opt,name=address,proto3" json:"address,omitempty"`
-	Text      string                 `protobuf:"bytes,22,opt,name=text,proto3" json:"text,omitempty"`
-	Peer      string                 `protobuf:"bytes,23,opt,name=peer,proto3" json:"peer,omitempty"`
-	Query     string                 `protobuf:"bytes,24,opt,name=query,proto3" json:"query,omitempty"` // an operation, asked about
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Id         []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // 16 random bytes: binds sealed values, names the request in logs
+	Operation  string                 `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	TimeoutMs  uint32                 `protobuf:"varint,3,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // how long the asker waits; 0: the node's own limit
+	To         string                 `protobuf:"bytes,14,opt,name=to,proto3" json:"to,omitempty"`                                // at the local door: the peer to ask instead, by name, id or address
+	Location   *Location              `protobuf:"bytes,5,opt,name=location,proto3" json:"location,omitempty"`
+	Target     *Location              `protobuf:"bytes,6,opt,name=target,proto3" json:"target,omitempty"`
+	Kind       string                 `protobuf:"bytes,7,opt,name=kind,proto3" json:"kind,omitempty"`
+	Message    []byte                 `protobuf:"bytes,8,opt,name=message,proto3,oneof" json:"message,omitempty"`
+	Secret     []byte                 `protobuf:"bytes,9,opt,name=secret,proto3" json:"secret,omitempty"`                      // sealed to the zone's key
+	ReplyKey   []byte                 `protobuf:"bytes,10,opt,name=reply_key,json=replyKey,proto3" json:"reply_key,omitempty"` // X25519, what a secret answer is sealed to
+	After      []byte                 `protobuf:"bytes,11,opt,name=after,proto3" json:"after,omitempty"`                       // where a page begins
+	Limit      uint32                 `protobuf:"varint,12,opt,name=limit,proto3" json:"limit,omitempty"`
+	Overwrite  bool                   `protobuf:"varint,13,opt,name=overwrite,proto3" json:"overwrite,omitempty"` // replace the record that is there
+	Hint       []byte                 `protobuf:"bytes,15,opt,name=hint,proto3" json:"hint,omitempty"`            // at most 24 bytes that a listing shows
+	Path       string                 `protobuf:"bytes,16,opt,name=path,proto3" json:"path,omitempty"`            // of a derivation: m/44'/4218'/0'
+	Value      []byte                 `protobuf:"bytes,17,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	TtlMs      uint64                 `protobuf:"varint,18,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"` // 0: for ever
+	Size       uint32                 `protobuf:"varint,19,opt,name=size,proto3" json:"size,omitempty"`                // bytes of randomness
+	Language   string                 `protobuf:"bytes,25,opt,name=language,proto3" json:"language,omitempty"`         // of a mnemonic
+	Passphrase []byte                 `protobuf:"bytes,26,opt,name=passphrase,proto3" json:"passphrase,omitempty"`     // of a mnemonic; sealed to the zone's key
+	Name       string                 `protobuf:"bytes,20,opt,name=name,proto3" json:"name,omitempty"`
+	Address    string                 `protobuf:"bytes,21,opt,name=address,proto3" json:"address,omitempty"`
+	Text       string                 `protobuf:"bytes,22,opt,name=text,proto3" json:"text,omitempty"`
+	Peer       string                 `protobuf:"bytes,23,opt,name=peer,proto3" json:"peer,omitempty"`
+	Query      string                 `protobuf:"bytes,24,opt,name=query,proto3" json:"query,omitempty"` // an operation, asked about
+	NewName    string                 `protobuf:"bytes,27,opt,name=new_name,json=newName,proto3" json:"new_name,omitempty"`
 	// Between a node and its zone only.
 	Sequence      uint64 `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Snapshot      []byte `protobuf:"bytes,31,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
@@ -469,6 +478,55 @@ func (x *Request) GetOverwrite() bool {
 	return false
 }
 
+func (x *Request) GetHint() []byte {
+	if x != nil {
+		return x.Hint
+	}
+	return nil
+}
+
+func (x *Request) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Request) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Request) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+func (x *Request) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Request) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *Request) GetPassphrase() []byte {
+	if x != nil {
+		return x.Passphrase
+	}
+	return nil
+}
+
 func (x *Request) GetName() string {
 	if x != nil {
 		return x.Name
@@ -500,6 +558,13 @@ func (x *Request) GetPeer() string {
 func (x *Request) GetQuery() string {
 	if x != nil {
 		return x.Query
+	}
+	return ""
+}
+
+func (x *Request) GetNewName() string {
+	if x != nil {
+		return x.NewName
 	}
 	return ""
 }
@@ -551,10 +616,15 @@ type Response struct {
 	Entries      []*Entry               `protobuf:"bytes,8,rep,name=entries,proto3" json:"entries,omitempty"`
 	Next         []byte                 `protobuf:"bytes,9,opt,name=next,proto3" json:"next,omitempty"`      // where the next page begins; empty: this was the last
 	Sealed       []byte                 `protobuf:"bytes,10,opt,name=sealed,proto3" json:"sealed,omitempty"` // secret, sealed to the reply key
+	Value        []byte                 `protobuf:"bytes,11,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	Exists       bool                   `protobuf:"varint,12,opt,name=exists,proto3" json:"exists,omitempty"`
+	Version      *uint64                `protobuf:"varint,13,opt,name=version,proto3,oneof" json:"version,omitempty"` // of the counter record that was written
 	Node         *NodeStatus            `protobuf:"bytes,20,opt,name=node,proto3" json:"node,omitempty"`
 	Peers        []*Peer                `protobuf:"bytes,21,rep,name=peers,proto3" json:"peers,omitempty"`
 	Text         string                 `protobuf:"bytes,22,opt,name=text,proto3" json:"text,omitempty"`
 	Decision     *Decision              `protobuf:"bytes,23,opt,name=decision,proto3" json:"decision,omitempty"`
+	Ping         *Ping                  `protobuf:"bytes,24,opt,name=ping,proto3" json:"ping,omitempty"`
+	Info         *SnapshotInfo          `protobuf:"bytes,25,opt,name=info,proto3" json:"info,omitempty"`
 	// Between a node and its zone only.
 	Change        *Change `protobuf:"bytes,30,opt,name=change,proto3" json:"change,omitempty"`
 	Snapshot      []byte  `protobuf:"bytes,31,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
@@ -666,6 +736,27 @@ func (x *Response) GetSealed() []byte {
 	return nil
 }
 
+func (x *Response) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Response) GetExists() bool {
+	if x != nil {
+		return x.Exists
+	}
+	return false
+}
+
+func (x *Response) GetVersion() uint64 {
+	if x != nil && x.Version != nil {
+		return *x.Version
+	}
+	return 0
+}
+
 func (x *Response) GetNode() *NodeStatus {
 	if x != nil {
 		return x.Node
@@ -690,6 +781,20 @@ func (x *Response) GetText() string {
 func (x *Response) GetDecision() *Decision {
 	if x != nil {
 		return x.Decision
+	}
+	return nil
+}
+
+func (x *Response) GetPing() *Ping {
+	if x != nil {
+		return x.Ping
+	}
+	return nil
+}
+
+func (x *Response) GetInfo() *SnapshotInfo {
+	if x != nil {
+		return x.Info
 	}
 	return nil
 }
@@ -744,6 +849,7 @@ type Entry struct {
 	Hint          []byte                 `protobuf:"bytes,3,opt,name=hint,proto3" json:"hint,omitempty"`
 	CreatedMs     uint64                 `protobuf:"varint,4,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"` // since the Unix epoch
 	ChangedMs     uint64                 `protobuf:"varint,5,opt,name=changed_ms,json=changedMs,proto3" json:"changed_ms,omitempty"`
+	ExpiresMs     uint64                 `protobuf:"varint,6,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"` // of a store's key; 0: never
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -809,6 +915,13 @@ func (x *Entry) GetCreatedMs() uint64 {
 func (x *Entry) GetChangedMs() uint64 {
 	if x != nil {
 		return x.ChangedMs
+	}
+	return 0
+}
+
+func (x *Entry) GetExpiresMs() uint64 {
+	if x != nil {
+		return x.ExpiresMs
 	}
 	return 0
 }
@@ -1190,6 +1303,181 @@ func (x *Decision) GetReason() string {
 	return ""
 }
 
+// Ping answers how far away a peer is.
+type Ping struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RoundTripUs   uint64                 `protobuf:"varint,1,opt,name=round_trip_us,json=roundTripUs,proto3" json:"round_trip_us,omitempty"`
+	Relayed       bool                   `protobuf:"varint,2,opt,name=relayed,proto3" json:"relayed,omitempty"`
+	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // that the connection goes to
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ping) Reset() {
+	*x = Ping{}
+	mi := &file_stronghold_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ping) ProtoMessage() {}
+
+func (x *Ping) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ping.ProtoReflect.Descriptor instead.
+func (*Ping) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Ping) GetRoundTripUs() uint64 {
+	if x != nil {
+		return x.RoundTripUs
+	}
+	return 0
+}
+
+func (x *Ping) GetRelayed() bool {
+	if x != nil {
+		return x.Relayed
+	}
+	return false
+}
+
+func (x *Ping) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+// SnapshotInfo is what a snapshot file tells without a key.
+type SnapshotInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"` // "4.0"
+	Slots         []*Slot                `protobuf:"bytes,2,rep,name=slots,proto3" json:"slots,omitempty"`
+	HeaderSize    uint64                 `protobuf:"varint,3,opt,name=header_size,json=headerSize,proto3" json:"header_size,omitempty"` // bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotInfo) Reset() {
+	*x = SnapshotInfo{}
+	mi := &file_stronghold_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotInfo) ProtoMessage() {}
+
+func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotInfo.ProtoReflect.Descriptor instead.
+func (*SnapshotInfo) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SnapshotInfo) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *SnapshotInfo) GetSlots() []*Slot {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+func (x *SnapshotInfo) GetHeaderSize() uint64 {
+	if x != nil {
+		return x.HeaderSize
+	}
+	return 0
+}
+
+// Slot is one way to open a snapshot.
+type Slot struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`  // "passphrase"
+	Cost          uint32                 `protobuf:"varint,2,opt,name=cost,proto3" json:"cost,omitempty"` // of a passphrase: scrypt, log2 N
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Slot) Reset() {
+	*x = Slot{}
+	mi := &file_stronghold_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Slot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Slot) ProtoMessage() {}
+
+func (x *Slot) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Slot.ProtoReflect.Descriptor instead.
+func (*Slot) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Slot) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Slot) GetCost() uint32 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
 // Change is a staged change, on its way to the disk.
 type Change struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1201,7 +1489,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +1501,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +1514,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{10}
+	return file_stronghold_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Change) GetSequence() uint64 {
@@ -1266,7 +1554,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\xf4\x04\n" +
+	"\b_version\"\xc3\x06\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -1283,18 +1571,29 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x05after\x18\v \x01(\fR\x05after\x12\x14\n" +
 	"\x05limit\x18\f \x01(\rR\x05limit\x12\x1c\n" +
 	"\toverwrite\x18\r \x01(\bR\toverwrite\x12\x12\n" +
+	"\x04hint\x18\x0f \x01(\fR\x04hint\x12\x12\n" +
+	"\x04path\x18\x10 \x01(\tR\x04path\x12\x19\n" +
+	"\x05value\x18\x11 \x01(\fH\x01R\x05value\x88\x01\x01\x12\x15\n" +
+	"\x06ttl_ms\x18\x12 \x01(\x04R\x05ttlMs\x12\x12\n" +
+	"\x04size\x18\x13 \x01(\rR\x04size\x12\x1a\n" +
+	"\blanguage\x18\x19 \x01(\tR\blanguage\x12\x1e\n" +
+	"\n" +
+	"passphrase\x18\x1a \x01(\fR\n" +
+	"passphrase\x12\x12\n" +
 	"\x04name\x18\x14 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x15 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04text\x18\x16 \x01(\tR\x04text\x12\x12\n" +
 	"\x04peer\x18\x17 \x01(\tR\x04peer\x12\x14\n" +
-	"\x05query\x18\x18 \x01(\tR\x05query\x12\x1a\n" +
+	"\x05query\x18\x18 \x01(\tR\x05query\x12\x19\n" +
+	"\bnew_name\x18\x1b \x01(\tR\anewName\x12\x1a\n" +
 	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x1a\n" +
 	"\bsnapshot\x18\x1f \x01(\fR\bsnapshot\x12\x12\n" +
 	"\x04more\x18  \x01(\bR\x04more\x12\x12\n" +
 	"\x04cost\x18! \x01(\rR\x04cost\x12\x16\n" +
 	"\x06device\x18\" \x01(\fR\x06deviceB\n" +
 	"\n" +
-	"\b_messageJ\x04\b\x04\x10\x05\"\x86\x05\n" +
+	"\b_messageB\b\n" +
+	"\x06_valueJ\x04\b\x04\x10\x05\"\xc8\x06\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -1307,17 +1606,25 @@ const file_stronghold_proto_rawDesc = "" +
 	"\aentries\x18\b \x03(\v2\x14.stronghold.v1.EntryR\aentries\x12\x12\n" +
 	"\x04next\x18\t \x01(\fR\x04next\x12\x16\n" +
 	"\x06sealed\x18\n" +
-	" \x01(\fR\x06sealed\x12-\n" +
+	" \x01(\fR\x06sealed\x12\x19\n" +
+	"\x05value\x18\v \x01(\fH\x00R\x05value\x88\x01\x01\x12\x16\n" +
+	"\x06exists\x18\f \x01(\bR\x06exists\x12\x1d\n" +
+	"\aversion\x18\r \x01(\x04H\x01R\aversion\x88\x01\x01\x12-\n" +
 	"\x04node\x18\x14 \x01(\v2\x19.stronghold.v1.NodeStatusR\x04node\x12)\n" +
 	"\x05peers\x18\x15 \x03(\v2\x13.stronghold.v1.PeerR\x05peers\x12\x12\n" +
 	"\x04text\x18\x16 \x01(\tR\x04text\x123\n" +
-	"\bdecision\x18\x17 \x01(\v2\x17.stronghold.v1.DecisionR\bdecision\x12-\n" +
+	"\bdecision\x18\x17 \x01(\v2\x17.stronghold.v1.DecisionR\bdecision\x12'\n" +
+	"\x04ping\x18\x18 \x01(\v2\x13.stronghold.v1.PingR\x04ping\x12/\n" +
+	"\x04info\x18\x19 \x01(\v2\x1b.stronghold.v1.SnapshotInfoR\x04info\x12-\n" +
 	"\x06change\x18\x1e \x01(\v2\x15.stronghold.v1.ChangeR\x06change\x12\x1a\n" +
 	"\bsnapshot\x18\x1f \x01(\fR\bsnapshot\x12\x12\n" +
 	"\x04more\x18  \x01(\bR\x04more\x12\x16\n" +
 	"\x06length\x18! \x01(\x04R\x06length\x12\x12\n" +
 	"\x04base\x18\" \x01(\x04R\x04base\x12\x1c\n" +
-	"\trecovered\x18# \x01(\bR\trecovered\"\xa2\x01\n" +
+	"\trecovered\x18# \x01(\bR\trecoveredB\b\n" +
+	"\x06_valueB\n" +
+	"\n" +
+	"\b_version\"\xc1\x01\n" +
 	"\x05Entry\x123\n" +
 	"\blocation\x18\x01 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -1325,7 +1632,9 @@ const file_stronghold_proto_rawDesc = "" +
 	"\n" +
 	"created_ms\x18\x04 \x01(\x04R\tcreatedMs\x12\x1d\n" +
 	"\n" +
-	"changed_ms\x18\x05 \x01(\x04R\tchangedMs\"f\n" +
+	"changed_ms\x18\x05 \x01(\x04R\tchangedMs\x12\x1d\n" +
+	"\n" +
+	"expires_ms\x18\x06 \x01(\x04R\texpiresMs\"f\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1c\n" +
@@ -1357,7 +1666,19 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04note\x18\x04 \x01(\tR\x04note\"<\n" +
 	"\bDecision\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\":\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"^\n" +
+	"\x04Ping\x12\"\n" +
+	"\rround_trip_us\x18\x01 \x01(\x04R\vroundTripUs\x12\x18\n" +
+	"\arelayed\x18\x02 \x01(\bR\arelayed\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"t\n" +
+	"\fSnapshotInfo\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12)\n" +
+	"\x05slots\x18\x02 \x03(\v2\x13.stronghold.v1.SlotR\x05slots\x12\x1f\n" +
+	"\vheader_size\x18\x03 \x01(\x04R\n" +
+	"headerSize\".\n" +
+	"\x04Slot\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04cost\x18\x02 \x01(\rR\x04cost\":\n" +
 	"\x06Change\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05entry\x18\x02 \x01(\fR\x05entry*\xc1\x02\n" +
@@ -1401,20 +1722,23 @@ func file_stronghold_proto_rawDescGZIP() []byte {
 }
 
 var file_stronghold_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_stronghold_proto_goTypes = []any{
-	(Status)(0),        // 0: stronghold.v1.Status
-	(*Frame)(nil),      // 1: stronghold.v1.Frame
-	(*Location)(nil),   // 2: stronghold.v1.Location
-	(*Request)(nil),    // 3: stronghold.v1.Request
-	(*Response)(nil),   // 4: stronghold.v1.Response
-	(*Entry)(nil),      // 5: stronghold.v1.Entry
-	(*Peer)(nil),       // 6: stronghold.v1.Peer
-	(*NodeStatus)(nil), // 7: stronghold.v1.NodeStatus
-	(*Zone)(nil),       // 8: stronghold.v1.Zone
-	(*Layer)(nil),      // 9: stronghold.v1.Layer
-	(*Decision)(nil),   // 10: stronghold.v1.Decision
-	(*Change)(nil),     // 11: stronghold.v1.Change
+	(Status)(0),          // 0: stronghold.v1.Status
+	(*Frame)(nil),        // 1: stronghold.v1.Frame
+	(*Location)(nil),     // 2: stronghold.v1.Location
+	(*Request)(nil),      // 3: stronghold.v1.Request
+	(*Response)(nil),     // 4: stronghold.v1.Response
+	(*Entry)(nil),        // 5: stronghold.v1.Entry
+	(*Peer)(nil),         // 6: stronghold.v1.Peer
+	(*NodeStatus)(nil),   // 7: stronghold.v1.NodeStatus
+	(*Zone)(nil),         // 8: stronghold.v1.Zone
+	(*Layer)(nil),        // 9: stronghold.v1.Layer
+	(*Decision)(nil),     // 10: stronghold.v1.Decision
+	(*Ping)(nil),         // 11: stronghold.v1.Ping
+	(*SnapshotInfo)(nil), // 12: stronghold.v1.SnapshotInfo
+	(*Slot)(nil),         // 13: stronghold.v1.Slot
+	(*Change)(nil),       // 14: stronghold.v1.Change
 }
 var file_stronghold_proto_depIdxs = []int32{
 	3,  // 0: stronghold.v1.Frame.request:type_name -> stronghold.v1.Request
@@ -1426,15 +1750,18 @@ var file_stronghold_proto_depIdxs = []int32{
 	7,  // 6: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
 	6,  // 7: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
 	10, // 8: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
-	11, // 9: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
-	2,  // 10: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
-	8,  // 11: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
-	9,  // 12: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	11, // 9: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
+	12, // 10: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
+	14, // 11: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
+	2,  // 12: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
+	8,  // 13: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
+	9,  // 14: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
+	13, // 15: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }
@@ -1448,13 +1775,14 @@ func file_stronghold_proto_init() {
 	}
 	file_stronghold_proto_msgTypes[1].OneofWrappers = []any{}
 	file_stronghold_proto_msgTypes[2].OneofWrappers = []any{}
+	file_stronghold_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stronghold_proto_rawDesc), len(file_stronghold_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -61,7 +61,7 @@ func (k *Keys) Wrap(passphrase []byte, cost int) (Slot, error) {
 // unwrap opens the first slot that fits the passphrase.
 func unwrap(arena *memory.Arena, slots []Slot, passphrase []byte, maxCost int) (*Keys, error) {
 	for _, s := range slots {
-		cost, ok := scryptCost(s.Data)
+		cost, ok := s.Cost()
 		if !ok {
 			continue
 		}
@@ -99,10 +99,11 @@ func unwrapAge(arena *memory.Arena, file []byte, id age.Identity) (*Keys, error)
 	return keysFrom(arena, func(b []byte) { copy(b, root) })
 }
 
-// scryptCost reads the work factor out of an age file that begins with a scrypt
-// stanza: "-> scrypt SALT COST". age holds the syntax against its specification.
-func scryptCost(file []byte) (int, bool) {
-	head := string(file[:min(len(file), 256)])
+// Cost is log2 N of scrypt, for a slot that opens with a passphrase. It reads the
+// work factor out of an age file that begins with a scrypt stanza, "-> scrypt SALT
+// COST"; age holds the syntax against its specification.
+func (s Slot) Cost() (int, bool) {
+	head := string(s.Data[:min(len(s.Data), 256)])
 	_, head, ok := strings.Cut(head, "\n-> scrypt ")
 	if !ok {
 		return 0, false

@@ -52,6 +52,9 @@ func (e *CostError) Error() string {
 	return fmt.Sprintf("snapshot: opening takes scrypt 2^%d (%d MiB), more than the allowed 2^%d", e.Cost, 1<<max(0, e.Cost-10), e.Max)
 }
 
+// Version is the version of the format that this package reads and writes.
+const Version = "4.0"
+
 const (
 	magic    = "PARTI"
 	major    = 4

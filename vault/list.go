@@ -1,5 +1,7 @@
 package vault
 
+import "bytes"
+
 // Listed is one record of a listing: where it lies, and what may be told of it.
 type Listed struct {
 	Place  Place
@@ -12,10 +14,10 @@ type Cursor [3]ID
 
 // List returns up to limit records in the order of their ids: those after the
 // cursor, of one client if inClient is not nil, of one vault in it if inVault is
-// not nil. more says that the page is full; the next one begins after its last
+// not nil, with this hint if it is not nil. more says that the page is full; the next one begins after its last
 // record. Tombstones are left out.
-func (db *DB) List(inClient, inVault *ID, after Cursor, limit int) (page []Listed, more bool, err error) {
-	records := db.collect(inClient, inVault, after, limit+1)
+func (db *DB) List(inClient, inVault *ID, hint []byte, after Cursor, limit int) (page []Listed, more bool, err error) {
+	records := db.collect(inClient, inVault, hint, after, limit+1)
 	if len(records) > limit {
 		records, more = records[:limit], true
 	}
@@ -60,7 +62,7 @@ type found struct {
 }
 
 // collect walks the trees under the lock and opens nothing.
-func (db *DB) collect(inClient, inVault *ID, after Cursor, limit int) (out []found) {
+func (db *DB) collect(inClient, inVault *ID, hint []byte, after Cursor, limit int) (out []found) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	below(db.clients, inClient, after[0], func(cid ID, c *client) bool {
@@ -72,7 +74,7 @@ func (db *DB) collect(inClient, inVault *ID, after Cursor, limit int) (out []fou
 				after[2] = ID{}
 			}
 			v.records.Ascend(item[*Record]{id: after[2]}, func(it item[*Record]) bool {
-				if !it.v.Revoked && it.id != after[2] {
+				if !it.v.Revoked && it.id != after[2] && (hint == nil || bytes.Equal(hint, it.v.Hint)) {
 					out = append(out, found{cid, vid, c.name, v.name, it.v})
 				}
 				return len(out) < limit

@@ -39,8 +39,8 @@ type journal struct {
 
 	mu      sync.Mutex
 	waiting map[uint64]*staged
-	writing bool // run has taken changes and is not done with them
-	hole    bool // a change was staged whose number will not come
+	folds   []chan error // who waits for a fresh file
+	hole    bool         // a change was staged whose number will not come
 	closing bool
 	wake    chan struct{}
 	done    chan struct{}
@@ -127,6 +127,10 @@ func (j *journal) run() {
 				j.undo(nil, errors.New("a change was not staged"))
 				continue
 			}
+			if fold := j.takeFold(); fold != nil {
+				j.foldFor(fold)
+				continue
+			}
 			if closing {
 				return
 			}
@@ -140,7 +144,6 @@ func (j *journal) run() {
 func (j *journal) take() (batch []*staged, hole, closing bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	defer func() { j.writing = len(batch) > 0 }()
 	for {
 		st, ok := j.waiting[j.next+uint64(len(batch))]
 		if !ok {
@@ -231,14 +234,50 @@ func (j *journal) tell(operation string, seq uint64) error {
 	return nil
 }
 
-// fold writes the whole state as a fresh file in the place of this one. Changes
-// wait meanwhile.
+// fold writes the whole state as a fresh file in the place of this one, between
+// two batches of changes.
 func (j *journal) fold() error {
-	j.gate.Lock()
-	defer j.gate.Unlock()
-	if !j.idle() {
-		return errors.New("local: changes are on their way, or it is being locked")
+	done := make(chan error, 1)
+	j.mu.Lock()
+	if j.closing {
+		j.mu.Unlock()
+		return errLocking
 	}
+	j.folds = append(j.folds, done)
+	j.mu.Unlock()
+	j.kick()
+	return <-done
+}
+
+var errLocking = errors.New("local: it is being locked")
+
+func (j *journal) takeFold() chan error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.folds) == 0 {
+		return nil
+	}
+	fold := j.folds[0]
+	j.folds = j.folds[1:]
+	return fold
+}
+
+// foldFor folds for one who waits. Changes that were staged meanwhile go first.
+func (j *journal) foldFor(done chan error) {
+	j.gate.Lock() // nothing is being staged now
+	defer j.gate.Unlock()
+	j.mu.Lock()
+	if len(j.waiting) > 0 || j.hole {
+		j.folds = append(j.folds, done)
+		j.mu.Unlock()
+		return
+	}
+	j.mu.Unlock()
+	done <- j.foldNow()
+}
+
+// foldNow does it. j.gate is held, and nothing waits to be written.
+func (j *journal) foldNow() error {
 	var size int64
 	file, err := replaceFile(j.path, func(f *os.File) error {
 		req := &protocol.Request{Id: protocol.NewID(), Operation: "zone.fold"}
@@ -273,13 +312,6 @@ func (j *journal) fold() error {
 		return err
 	}
 	return nil
-}
-
-// idle says whether nothing is being written or waits for it.
-func (j *journal) idle() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return len(j.waiting) == 0 && !j.writing && !j.closing
 }
 
 // inPlace says whether the file that is appended to is still the one at its path.

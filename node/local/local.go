@@ -149,6 +149,10 @@ func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protoc
 		return s.applyPolicy(req.Text), nil
 	case "policy.can":
 		return s.can(req), nil
+	case "policy.test":
+		return s.testPolicy(req.Text), nil
+	case "snapshot.save", "vault.collect":
+		return s.save()
 	case "policy.show":
 		return &protocol.Response{Status: protocol.Status_OK, Text: s.policyText()}, nil
 	}

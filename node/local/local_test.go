@@ -98,7 +98,7 @@ func TestSignAcrossLockAndRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	verify(s.Client())
-	if err := s.Client().Remove(ctx, key); err != nil {
+	if err := s.Client().Revoke(ctx, key); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Client().Sign(ctx, key, message); !errors.Is(err, protocol.ErrNotFound) {

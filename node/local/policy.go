@@ -138,6 +138,21 @@ func (s *Stronghold) applyPolicy(text string) *protocol.Response {
 	return &protocol.Response{Status: protocol.Status_OK}
 }
 
+// testPolicy says what applying a policy would find, and applies nothing.
+func (s *Stronghold) testPolicy(text string) *protocol.Response {
+	if text == "" {
+		text = s.policyText()
+	}
+	_, err := s.try([]byte(text))
+	if failed := new(testsError); errors.As(err, &failed) {
+		return &protocol.Response{Status: protocol.Status_OK, Text: failed.Error()}
+	}
+	if err != nil {
+		return protocol.Invalid("text", err.Error())
+	}
+	return &protocol.Response{Status: protocol.Status_OK}
+}
+
 // peersChanged lets "*" in the policy mean the peers that are known now.
 func (s *Stronghold) peersChanged() {
 	s.policy.mu.Lock()

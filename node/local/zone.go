@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/stronghold-go/stronghold/protocol"
@@ -219,6 +220,55 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 		}
 	}
 	return &protocol.Response{Status: protocol.Status_OK}, nil
+}
+
+// save writes the whole state as a fresh file: what was revoked is not in it.
+func (s *Stronghold) save() (*protocol.Response, error) {
+	s.mu.RLock()
+	j := s.journal
+	s.mu.RUnlock()
+	if j == nil {
+		return protocol.Refuse(protocol.Status_LOCKED, ""), nil
+	}
+	err := j.fold()
+	switch {
+	case errors.Is(err, errLocking), errors.Is(err, sandbox.ErrEnded):
+		return protocol.Refuse(protocol.Status_LOCKED, "it was locked meanwhile"), nil
+	case err != nil:
+		s.log.Error("snapshot not saved", "error", err)
+		return refuseDisk(err), nil
+	}
+	return &protocol.Response{Status: protocol.Status_OK}, nil
+}
+
+// Inspect tells what a snapshot file tells without a key, and its size in bytes.
+// A zone of its own reads it: the file may be anybody's. Refusals are a
+// [*protocol.Error].
+func Inspect(ctx context.Context, path string) (_ *protocol.SnapshotInfo, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	head, err := io.ReadAll(io.LimitReader(f, maxSmallFile))
+	if err != nil {
+		return nil, 0, err
+	}
+	zone, err := new(Stronghold).startZone(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("local: start the zone: %w", err)
+	}
+	defer zone.Close()
+	req := &protocol.Request{Id: protocol.NewID(), Operation: "zone.inspect", Snapshot: head}
+	resp, err := call(ctx, zone, req)
+	if err != nil {
+		return nil, 0, err
+	}
+	return resp.Info, st.Size(), protocol.AsError(req, resp)
 }
 
 // bring gives the file to the zone, a part at a time. The error means that no

@@ -66,18 +66,29 @@ func (e *Engine) abort(seq uint64) (*protocol.Response, error) {
 	return new(protocol.Response), nil
 }
 
-// unseal opens the secret that req brings, once: a sealed value that comes again
-// was copied by somebody on its way. The caller wipes it.
+// sealedError names the field of a request whose sealed value does not open.
+type sealedError string
+
+func (e sealedError) Error() string { return "engine: sealed value does not open: " + string(e) }
+
+// unseal opens the secret that req brings. The caller wipes it.
 func (e *Engine) unseal(req *protocol.Request) ([]byte, error) {
-	secret, err := protocol.Open(e.key, req, "secret", protocol.ToZone, req.Secret)
+	return e.unsealField(req, "secret", req.Secret)
+}
+
+// unsealField opens a sealed field of req, once: a sealed value that comes again
+// was copied by somebody on its way.
+func (e *Engine) unsealField(req *protocol.Request, field string, sealed []byte) ([]byte, error) {
+	again, err := e.seen.add([32]byte(sealed))
 	if err != nil {
-		return nil, err // not remembered: garbage is not to fill the memory of what was seen
-	}
-	if err := e.seen.add([32]byte(req.Secret)); err != nil {
-		memory.Wipe(secret)
 		return nil, err
 	}
-	return secret, nil
+	plaintext, err := protocol.Open(e.key, req, field, protocol.ToZone, sealed)
+	if err != nil || again {
+		memory.Wipe(plaintext)
+		return nil, sealedError(field)
+	}
+	return plaintext, nil
 }
 
 // seen remembers the sealed inputs this zone has taken, by their encapsulated
@@ -90,18 +101,19 @@ type seen struct {
 
 const maxSeen = 1 << 20 // 32 MiB, and as much again for the map
 
-func (s *seen) add(key [32]byte) error {
+// add says whether the key was there already.
+func (s *seen) add(key [32]byte) (again bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, again := s.keys[key]; again {
-		return protocol.ErrSealed
+		return true, nil
 	}
 	if len(s.keys) >= maxSeen {
-		return errFull
+		return false, errFull
 	}
 	if s.keys == nil {
 		s.keys = map[[32]byte]struct{}{}
 	}
 	s.keys[key] = struct{}{}
-	return nil
+	return false, nil
 }

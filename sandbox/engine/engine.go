@@ -83,6 +83,8 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return &protocol.Response{PublicKey: e.key.Public()}, nil
 	case "zone.create":
 		return e.create(req)
+	case "zone.inspect":
+		return inspect(req)
 	case "zone.open":
 		return e.open(req)
 	}
@@ -92,18 +94,36 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return nil, errLocked
 	}
 	switch req.Operation {
+	case "bip39.generate":
+		return e.generateMnemonic(req)
+	case "bip39.recover":
+		return e.recoverMnemonic(req)
 	case "ed25519.sign":
 		return e.sign(req)
 	case "key.generate":
 		return e.generate(req)
-	case "key.import":
-		return e.importKey(req)
+	case "key.import", "record.write":
+		return e.write(req)
 	case "key.public":
 		return e.public(req)
+	case "record.exists":
+		return e.exists(req)
 	case "record.list":
 		return e.list(req)
-	case "record.remove":
-		return e.remove(req)
+	case "record.revoke":
+		return e.revoke(req)
+	case "slip10.derive":
+		return e.derive(req)
+	case "slip10.generate":
+		return e.generateSeed(req)
+	case "store.get":
+		return e.get(req)
+	case "store.list":
+		return e.keys(req)
+	case "store.put":
+		return e.put(req)
+	case "store.remove":
+		return e.drop(req)
 	case "zone.abort":
 		return e.abort(req.Sequence)
 	case "zone.adopt":
@@ -130,11 +150,12 @@ func refuse(err error) *protocol.Response {
 	var version *snapshot.VersionError
 	var damaged *snapshot.DamagedError
 	var cost *snapshot.CostError
+	var unsealed sealedError
 	switch {
 	case errors.As(err, &input):
 		return protocol.Invalid(input.Field, input.Reason)
-	case errors.Is(err, protocol.ErrSealed):
-		return protocol.Invalid("secret", "does not open: it was sealed to another zone, or for another request")
+	case errors.As(err, &unsealed):
+		return protocol.Invalid(string(unsealed), "does not open: it was sealed to another zone, or for another request")
 	case errors.Is(err, errLocked):
 		return protocol.Refuse(protocol.Status_LOCKED, "")
 	case errors.Is(err, errUnsupported):

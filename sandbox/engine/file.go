@@ -179,3 +179,21 @@ func (e *Engine) adopt() (*protocol.Response, error) {
 	e.folding = nil
 	return new(protocol.Response), nil
 }
+
+// inspect tells what a file tells without a key.
+func inspect(req *protocol.Request) (*protocol.Response, error) {
+	in := bytes.NewReader(req.Snapshot)
+	h, _, err := snapshot.ReadHeader(in)
+	if err != nil {
+		return nil, err
+	}
+	info := &protocol.SnapshotInfo{Version: snapshot.Version, HeaderSize: uint64(len(req.Snapshot) - in.Len())}
+	for _, s := range h.Slots {
+		slot := &protocol.Slot{Kind: "age"}
+		if cost, ok := s.Cost(); ok {
+			slot = &protocol.Slot{Kind: "passphrase", Cost: uint32(cost)}
+		}
+		info.Slots = append(info.Slots, slot)
+	}
+	return &protocol.Response{Info: info}, nil
+}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+
 	"github.com/stronghold-go/stronghold/procedures"
 	"github.com/stronghold-go/stronghold/protocol"
 	"github.com/stronghold-go/stronghold/sandbox/memory"
@@ -30,10 +32,10 @@ func (e *Engine) generate(req *protocol.Request) (*protocol.Response, error) {
 		return nil, err
 	}
 	made, err := procedures.GenerateKey(e.arena, kind)
-	return e.store(req, req.Location, made, 0, err)
+	return e.keep(req, req.Location, made, 0, err)
 }
 
-func (e *Engine) importKey(req *protocol.Request) (*protocol.Response, error) {
+func (e *Engine) write(req *protocol.Request) (*protocol.Response, error) {
 	kind, err := procedures.KindOf(req.Kind)
 	if err != nil {
 		return nil, err
@@ -44,29 +46,40 @@ func (e *Engine) importKey(req *protocol.Request) (*protocol.Response, error) {
 	}
 	defer memory.Wipe(raw)
 	made, err := procedures.Import(e.arena, kind, raw)
-	return e.store(req, req.Location, made, vault.FromOutside, err)
+	return e.keep(req, req.Location, made, vault.FromOutside, err)
 }
 
-// store writes what a procedure made, if it did not fail, and destroys its copy.
-func (e *Engine) store(req *protocol.Request, at *protocol.Location, m *procedures.Made, flags vault.Flags, err error) (*protocol.Response, error) {
+// keep stores what a procedure made, if it did not fail, and destroys its copy.
+func (e *Engine) keep(req *protocol.Request, at *protocol.Location, m *procedures.Made, flags vault.Flags, err error) (*protocol.Response, error) {
 	if err != nil {
 		return nil, err
 	}
 	defer m.Secret.Destroy()
 	resp := &protocol.Response{Kind: procedures.KindName(m.Kind), PublicKey: m.Public}
 	err = m.Secret.Use(func(b []byte) error {
-		v := vault.Value{Kind: m.Kind, Flags: flags, Secret: b}
+		v := vault.Value{Kind: m.Kind, Flags: flags, Hint: req.Hint, Secret: b}
 		return e.change(resp, func(tx *vault.Tx) error {
-			_, err := tx.Put(place(at), v, req.Overwrite)
+			p, err := tx.Put(place(at), v, req.Overwrite)
+			if p.Counter {
+				resp.Version = &p.Number
+			}
 			return err
 		})
 	})
 	return resp, err
 }
 
-func (e *Engine) remove(req *protocol.Request) (*protocol.Response, error) {
+func (e *Engine) revoke(req *protocol.Request) (*protocol.Response, error) {
 	resp := new(protocol.Response)
 	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.Revoke(place(req.Location)) })
+}
+
+func (e *Engine) exists(req *protocol.Request) (*protocol.Response, error) {
+	_, err := e.state.DB.Stat(place(req.Location))
+	if err != nil && !errors.Is(err, vault.ErrNotFound) {
+		return nil, err
+	}
+	return &protocol.Response{Exists: err == nil}, nil
 }
 
 func (e *Engine) list(req *protocol.Request) (*protocol.Response, error) {
@@ -87,7 +100,7 @@ func (e *Engine) list(req *protocol.Request) (*protocol.Response, error) {
 			in = &p.Vault
 		}
 	}
-	page, more, err := e.state.DB.List(client, in, after, limit)
+	page, more, err := e.state.DB.List(client, in, req.Hint, after, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"github.com/stronghold-go/stronghold/procedures"
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
+	"github.com/stronghold-go/stronghold/vault"
+)
+
+func (e *Engine) generateSeed(req *protocol.Request) (*protocol.Response, error) {
+	made, err := procedures.GenerateSeed(e.arena, int(req.Size))
+	return e.keep(req, req.Location, made, 0, err)
+}
+
+// derive makes the target of what the location holds. Who knows the one knows
+// the other: the target is from outside if the location is.
+func (e *Engine) derive(req *protocol.Request) (*protocol.Response, error) {
+	target := vault.Ed25519
+	if req.Kind != "" {
+		var err error
+		if target, err = procedures.KindOf(req.Kind); err != nil {
+			return nil, err
+		}
+	}
+	var made *procedures.Made
+	var flags vault.Flags
+	err := e.state.DB.Lend(place(req.Location), func(r *vault.Record, secret []byte) (err error) {
+		flags = r.Flags & vault.FromOutside
+		made, err = procedures.Derive(e.arena, r.Kind, secret, req.Path, target)
+		return err
+	})
+	return e.keep(req, req.Target, made, flags, err)
+}
+
+func (e *Engine) generateMnemonic(req *protocol.Request) (*protocol.Response, error) {
+	passphrase, err := e.passphrase(req)
+	if err != nil {
+		return nil, err
+	}
+	defer memory.Wipe(passphrase)
+	made, words, err := procedures.GenerateMnemonic(e.arena, req.Language, int(req.Size), passphrase)
+	if err != nil {
+		return nil, err
+	}
+	defer words.Destroy()
+	// Sealed before it is stored: nobody shall have a seed whose words are lost.
+	var sealed []byte
+	err = words.Use(func(b []byte) (err error) {
+		sealed, err = protocol.Seal(req.ReplyKey, req, "reply_key", protocol.ToAsker, b)
+		return err
+	})
+	if err != nil {
+		made.Secret.Destroy()
+		return nil, &procedures.InputError{Field: "reply_key", Reason: "not an X25519 public key"}
+	}
+	// It was shown to a person: it is known outside.
+	resp, err := e.keep(req, req.Location, made, vault.FromOutside, nil)
+	if err == nil {
+		resp.Sealed = sealed
+	}
+	return resp, err
+}
+
+func (e *Engine) recoverMnemonic(req *protocol.Request) (*protocol.Response, error) {
+	words, err := e.unseal(req)
+	if err != nil {
+		return nil, err
+	}
+	defer memory.Wipe(words)
+	passphrase, err := e.passphrase(req)
+	if err != nil {
+		return nil, err
+	}
+	defer memory.Wipe(passphrase)
+	made, err := procedures.RecoverMnemonic(e.arena, req.Language, words, passphrase)
+	return e.keep(req, req.Location, made, vault.FromOutside, err)
+}
+
+// passphrase opens the passphrase of a mnemonic; the empty one if there is none.
+func (e *Engine) passphrase(req *protocol.Request) ([]byte, error) {
+	if req.Passphrase == nil {
+		return nil, nil
+	}
+	return e.unsealField(req, "passphrase", req.Passphrase)
+}
