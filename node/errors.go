@@ -7,7 +7,7 @@ import (
 )
 
 // ErrUnreachable is what every error is that says a peer could not be asked.
-// Nothing of the request left then.
+// The request was not done then.
 var ErrUnreachable = errors.New("peer unreachable")
 
 // Why a peer could not be asked. Each is [ErrUnreachable] to errors.Is.

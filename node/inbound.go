@@ -149,8 +149,8 @@ func (n *Node) answer(ctx context.Context, id peer.ID, req *protocol.Request) (r
 			"request_id", hex.EncodeToString(req.Id), "reason", d.Reason)
 		return protocol.Refuse(protocol.Status_DENIED, "")
 	}
-	if op.Name == "record.list" {
-		return outward(op, n.list(ctx, rules, id.String(), req))
+	if isListing(op) {
+		return outward(op, n.list(ctx, rules, id.String(), op, req))
 	}
 	answer, err := n.local.Handle(ctx, req)
 	return outward(op, protocol.Answer(req, answer, err))

@@ -29,6 +29,10 @@ func TestPolicy(t *testing.T) {
 		}
 		asked++
 		t.Run(op.Name, func(t *testing.T) {
+			on := "wallet/keys/*"
+			if access := op.Accesses(&protocol.Request{})[0]; access.Class == protocol.StoreRead || access.Class == protocol.StoreWrite {
+				on = "wallet/keys"
+			}
 			for _, test := range []struct {
 				why     string
 				policy  string
@@ -38,15 +42,15 @@ func TestPolicy(t *testing.T) {
 				{"by its name", `[[allow]]
 peers = ["a"]
 ops = ["` + op.Name + `"]
-on = ["wallet/keys/*"]`, "wallet/keys/main", true},
+on = ["` + on + `"]`, "wallet/keys/main", true},
 				{"by its class", allowAll, "wallet/keys/main", true},
 				{"no policy", "", "wallet/keys/main", false},
-				{"elsewhere", allowAll, "wallet/other/main", false},
+				{"elsewhere", allowAll, "other/keys/main", false},
 				{"denied", allowAll + `
 [[deny]]
 peers = ["a"]
 ops = ["` + op.Name + `"]
-on = ["wallet/keys/*"]`, "wallet/keys/main", false},
+on = ["**"]`, "wallet/keys/main", false},
 			} {
 				bm.setPolicy(t, test.policy)
 				before := bm.handled.Load()

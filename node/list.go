@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -11,11 +12,11 @@ import (
 
 const defaultPage = 100 // entries, where the asker does not say
 
-// list answers record.list for a peer: it shows what the policy lets him list,
+// list answers a listing for a peer: it shows what the policy lets him list,
 // page by page, as if nothing else were there. The cursor of a page is that of
 // the last entry shown, and there is one only if more will be shown; any other
 // would tell of a record that is hidden.
-func (n *Node) list(ctx context.Context, rules *permissions.Rules, id string, req *protocol.Request) *protocol.Response {
+func (n *Node) list(ctx context.Context, rules *permissions.Rules, id string, op *protocol.Operation, req *protocol.Request) *protocol.Response {
 	want := int(req.Limit)
 	if want == 0 {
 		want = defaultPage
@@ -36,7 +37,7 @@ func (n *Node) list(ctx context.Context, rules *permissions.Rules, id string, re
 			return page
 		}
 		for i, e := range page.Entries {
-			shown := entryFor(rules, id, e)
+			shown := entryFor(rules, id, op, e)
 			if shown == nil {
 				continue
 			}
@@ -63,15 +64,26 @@ func (n *Node) list(ctx context.Context, rules *permissions.Rules, id string, re
 	}
 }
 
-// entryFor is what a peer may see of an entry, nil if nothing. One that is
-// known only by its id is not shown, since rules speak of paths.
-func entryFor(rules *permissions.Rules, id string, e *protocol.Entry) *protocol.Entry {
+// isListing says whether op tells what lies below a location. That a peer may
+// ask so is no right to every answer.
+func isListing(op *protocol.Operation) bool {
+	return slices.ContainsFunc(op.Accesses(&protocol.Request{}), func(a protocol.Access) bool { return a.Prefix })
+}
+
+// entryFor is what a peer may see of an entry, nil if nothing: he needs the
+// right that the listing takes, there. An entry that is known only by its id is
+// not shown, since rules speak of paths.
+func entryFor(rules *permissions.Rules, id string, op *protocol.Operation, e *protocol.Entry) *protocol.Entry {
 	l := e.GetLocation()
-	if l == nil {
+	if l == nil || l.Client == nil || l.Vault == nil {
 		return nil
 	}
 	path := &protocol.Location{Client: l.Client, Vault: l.Vault, Record: l.Record, Version: l.Version}
-	if path.Depth() != 3 || !rules.MayList(id, path) {
+	accesses := op.Accesses(&protocol.Request{Location: path})
+	for i := range accesses {
+		accesses[i].Prefix = false
+	}
+	if !rules.Check(id, op, accesses).Allowed {
 		return nil
 	}
 	return &protocol.Entry{Location: path, Kind: e.Kind, Hint: e.Hint, CreatedMs: e.CreatedMs, ChangedMs: e.ChangedMs}

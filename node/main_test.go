@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/stronghold-go/stronghold/permissions"
 	"github.com/stronghold-go/stronghold/protocol"
@@ -219,6 +220,11 @@ const allowAll = `
 peers = ["a"]
 ops   = ["use", "write", "list"]
 on    = ["wallet/keys/*"]
+
+[[allow]]
+peers = ["a"]
+ops   = ["store-read", "store-write"]
+on    = ["wallet/keys"]
 `
 
 // testContext ends before the test's patience does.
@@ -250,37 +256,39 @@ func sign(t testing.TB) *protocol.Request {
 	return &protocol.Request{Id: protocol.NewID(), Operation: "ed25519.sign", Location: location(t, "wallet/keys/main"), Message: []byte("hello")}
 }
 
-// requestFor is a request that fits its operation's row, on a location.
+// requestFor is a request that fits its operation's row, on a location: on as
+// much of it as the row takes.
 func requestFor(t testing.TB, op *protocol.Operation, at string) *protocol.Request {
 	t.Helper()
 	req := &protocol.Request{Id: protocol.NewID(), Operation: op.Name}
 	for _, f := range op.In {
-		switch f.Name {
-		case "location":
-			req.Location = location(t, at)
-			if f.Shape == protocol.ShapePrefix {
-				req.Location.Record = nil
-			}
-		case "message":
-			req.Message = []byte("hello")
-		case "kind":
+		loc := location(t, at)
+		switch f.Shape {
+		case protocol.ShapePrefix, protocol.ShapeStore:
+			loc.Record = nil
+		case protocol.ShapeClient:
+			loc.Vault, loc.Record = nil, nil
+		}
+		d := req.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(f.Name))
+		set := func(v any) { req.ProtoReflect().Set(d, protoreflect.ValueOf(v)) }
+		switch {
+		case f.Name == "kind":
 			req.Kind = protocol.Ed25519
-		case "secret":
-			req.Secret = make([]byte, 100)
-		case "name":
-			req.Name = "x"
-		case "address":
-			req.Address = "x"
-		case "text":
-			req.Text = "x"
-		case "peer":
-			req.Peer = "x"
-		case "query":
-			req.Query = "x"
-		case "sequence":
-			req.Sequence = 1
-		case "device":
+		case f.Name == "device":
 			req.Device = make([]byte, 8)
+		case f.Name == "hint" || f.Name == "after" || f.Name == "limit":
+		case f.Name == "reply_key":
+			req.ReplyKey = make([]byte, 32)
+		case d.Kind() == protoreflect.MessageKind:
+			set(loc.ProtoReflect())
+		case d.Kind() == protoreflect.BytesKind:
+			set(make([]byte, 100))
+		case d.Kind() == protoreflect.StringKind:
+			set("x")
+		case d.Kind() == protoreflect.Uint32Kind:
+			set(uint32(1))
+		case d.Kind() == protoreflect.Uint64Kind:
+			set(uint64(1))
 		}
 	}
 	return req
