@@ -9,6 +9,10 @@ import (
 	"encoding/hex"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"maps"
 	"os"
 	"regexp"
@@ -80,7 +84,7 @@ func TestProtocolDoc(t *testing.T) {
 	if !slices.Equal(rights, classes) {
 		t.Errorf("PROTOCOL.md has the rights %q, the code %q", rights, classes)
 	}
-	for _, text := range []string{string(ToZone), string(ToAsker), fmt.Sprintf("than %d requests", DefaultInFlight),
+	for _, text := range []string{string(ToZone), string(ToAsker), fmt.Sprintf("at most %d requests", DefaultInFlight),
 		fmt.Sprintf("%.0f seconds", DefaultFrameTimeout.Seconds()), fmt.Sprintf("ids of %d bytes", IDSize)} {
 		if !strings.Contains(doc, text) {
 			t.Errorf("PROTOCOL.md does not say %q", text)
@@ -139,26 +143,43 @@ func TestLineDiff(t *testing.T) {
 	}
 }
 
-func docLimits(*testing.T, string) string {
-	return table([]string{"limit", "value"}, [][]string{
-		{"a frame, without its length", size(MaxFrame)},
-		{"a location's segment", size(MaxSegment)},
-		{"a secret, before sealing", size(MaxSecret)},
-		{"sealing adds", size(SealOverhead)},
-		{"entries of a page", fmt.Sprint(MaxPage)},
-		{"the time of a request, if it does not say", fmt.Sprintf("%.0f s", DefaultTimeout.Seconds())},
-		{"the time of a request; a longer one is cut to this", fmt.Sprintf("%.0f s", MaxTimeout.Seconds())},
-	})
-}
-
-func size(n int) string {
-	switch {
-	case n >= 1<<20 && n%(1<<20) == 0:
-		return fmt.Sprintf("%d MiB", n>>20)
-	case n >= 1<<10 && n%(1<<10) == 0:
-		return fmt.Sprintf("%d KiB", n>>10)
+// docLimits reads the constants, and what is said of them, from protocol.go:
+// those that begin with Max or Default.
+func docLimits(t *testing.T, _ string) string {
+	file, err := parser.ParseFile(token.NewFileSet(), "protocol.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return fmt.Sprintf("%d bytes", n)
+	var rows [][]string
+	for _, decl := range file.Decls {
+		d, ok := decl.(*ast.GenDecl)
+		if !ok || d.Tok != token.CONST {
+			continue
+		}
+		for _, s := range d.Specs {
+			spec := s.(*ast.ValueSpec)
+			name := spec.Names[0].Name
+			if !strings.HasPrefix(name, "Max") && !strings.HasPrefix(name, "Default") {
+				continue
+			}
+			expr := types.ExprString(spec.Values[0])
+			seconds := strings.NewReplacer("time.Second", "1", "time.Minute", "60").Replace(expr)
+			v, err := types.Eval(token.NewFileSet(), nil, token.NoPos, seconds)
+			if err != nil {
+				t.Errorf("the limit %s: %v", name, err)
+				continue
+			}
+			value := v.Value.String()
+			if seconds != expr {
+				value += " s"
+			}
+			rows = append(rows, []string{name, value, strings.TrimSpace(spec.Comment.Text())})
+		}
+	}
+	if len(rows) < 6 {
+		t.Errorf("protocol.go has only %d limits", len(rows))
+	}
+	return table([]string{"limit", "value", ""}, rows)
 }
 
 func docStatuses(t *testing.T, _ string) string {
@@ -299,7 +320,7 @@ func docSealing(t *testing.T, now string) string {
 		{"A passphrase", "secret", ToZone, &Request{Id: vectorID(), Operation: "node.unlock"}, []byte("correct horse battery staple")},
 		{"Every part of a location, on the way to the asker", "sealed", ToAsker, &Request{Id: vectorID(), Operation: "key.import",
 			Location: &Location{Client: []byte{0}, Vault: []byte("é"), Version: proto.Uint64(7)},
-			Target: &Location{ClientId: bytes.Repeat([]byte{1}, 24), VaultId: bytes.Repeat([]byte{2}, 24), Head: true}}, []byte("a secret answer")},
+			Target:   &Location{ClientId: bytes.Repeat([]byte{1}, 24), VaultId: bytes.Repeat([]byte{2}, 24), Head: true}}, []byte("a secret answer")},
 	}
 	private := bytes.Repeat([]byte{0x17}, 32)
 	key := sealKey(t, private)
