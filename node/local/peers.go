@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -12,9 +13,10 @@ import (
 
 // peers are the nodes that this one knows, as state.db has them.
 type peers struct {
-	mu      sync.RWMutex
-	list    []*protocol.Peer // sorted by name; replaced, never changed
-	changed []func()
+	changing sync.Mutex // held while the list is replaced
+	mu       sync.RWMutex
+	list     []*protocol.Peer // sorted by name; replaced, never changed
+	changed  []func()
 }
 
 func (s *Stronghold) loadPeers() error {
@@ -34,22 +36,72 @@ func (s *Stronghold) Peers() []*protocol.Peer {
 	return out
 }
 
+// Errors of changing the known peers.
+var (
+	ErrNoPeer    = errors.New("local: no peer of this name")
+	ErrNameTaken = errors.New("local: a peer has this name already")
+)
+
 // SetPeer adds a peer, or replaces the one of the same name. It is durable when
-// SetPeer returns.
+// SetPeer returns, as are the other changes of peers.
 func (s *Stronghold) SetPeer(p *protocol.Peer) error {
 	p = proto.CloneOf(p)
 	p.Connected = false // that is not remembered
-	if err := s.state.putPeer(p); err != nil {
+	return s.changePeers(func(list []*protocol.Peer) ([]*protocol.Peer, error) {
+		if i := indexPeer(list, p.Name); i >= 0 {
+			list[i] = p
+			return list, nil
+		}
+		return append(list, p), nil
+	})
+}
+
+// RemovePeer forgets a peer, or fails with [ErrNoPeer].
+func (s *Stronghold) RemovePeer(name string) error {
+	return s.changePeers(func(list []*protocol.Peer) ([]*protocol.Peer, error) {
+		i := indexPeer(list, name)
+		if i < 0 {
+			return nil, ErrNoPeer
+		}
+		return slices.Delete(list, i, i+1), nil
+	})
+}
+
+// RenamePeer gives a peer another name, or fails with [ErrNoPeer] or
+// [ErrNameTaken]. What the policy in force says of it stays.
+func (s *Stronghold) RenamePeer(name, newName string) error {
+	return s.changePeers(func(list []*protocol.Peer) ([]*protocol.Peer, error) {
+		i := indexPeer(list, name)
+		if i < 0 {
+			return nil, ErrNoPeer
+		}
+		if indexPeer(list, newName) >= 0 {
+			return nil, ErrNameTaken
+		}
+		list[i] = proto.CloneOf(list[i])
+		list[i].Name = newName
+		return list, nil
+	})
+}
+
+func indexPeer(list []*protocol.Peer, name string) int {
+	return slices.IndexFunc(list, func(p *protocol.Peer) bool { return p.Name == name })
+}
+
+// changePeers replaces the list of peers by what f makes of it: on the disk,
+// then here, then in what was built upon it.
+func (s *Stronghold) changePeers(f func([]*protocol.Peer) ([]*protocol.Peer, error)) error {
+	s.peers.changing.Lock()
+	defer s.peers.changing.Unlock()
+	list, err := f(slices.Clone(s.peers.list))
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(list, func(a, b *protocol.Peer) int { return strings.Compare(a.Name, b.Name) })
+	if err := s.state.setPeers(list); err != nil {
 		return err
 	}
 	s.peers.mu.Lock()
-	list := slices.Clone(s.peers.list)
-	i, there := slices.BinarySearchFunc(list, p.Name, func(q *protocol.Peer, name string) int { return strings.Compare(q.Name, name) })
-	if there {
-		list[i] = p
-	} else {
-		list = slices.Insert(list, i, p)
-	}
 	s.peers.list = list
 	changed := s.peers.changed
 	s.peers.mu.Unlock()

@@ -69,12 +69,30 @@ func (st *state) peers() (list []*protocol.Peer, err error) {
 	return list, err
 }
 
-func (st *state) putPeer(p *protocol.Peer) error {
-	b, err := protocol.Marshal(p)
-	if err != nil {
-		return err
+func (st *state) setPeers(list []*protocol.Peer) error {
+	return st.Update(func(tx *bbolt.Tx) error {
+		bucket, err := emptyBucket(tx, peersBucket)
+		if err != nil {
+			return err
+		}
+		for _, p := range list {
+			b, err := protocol.Marshal(p)
+			if err != nil {
+				return err
+			}
+			if err := bucket.Put([]byte(p.Name), b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func emptyBucket(tx *bbolt.Tx, name []byte) (*bbolt.Bucket, error) {
+	if err := tx.DeleteBucket(name); err != nil {
+		return nil, err
 	}
-	return st.Update(func(tx *bbolt.Tx) error { return tx.Bucket(peersBucket).Put([]byte(p.Name), b) })
+	return tx.CreateBucket(name)
 }
 
 // names returns what the names in the policy of this hash meant when it was
@@ -93,10 +111,7 @@ func (st *state) names(hash [32]byte) (names map[string]string, ok bool) {
 
 func (st *state) setNames(hash [32]byte, names map[string]string) error {
 	return st.Update(func(tx *bbolt.Tx) error {
-		if err := tx.DeleteBucket(namesBucket); err != nil {
-			return err
-		}
-		b, err := tx.CreateBucket(namesBucket)
+		b, err := emptyBucket(tx, namesBucket)
 		if err != nil {
 			return err
 		}
