@@ -148,10 +148,10 @@ func TestLessonDenyBypassedByVersionOrHead(t *testing.T) {
 }
 
 // The id of wallet/keys/main is also that of main followed by zero bytes, and
-// that of a long path also that of its hash (see maxRecord).
+// that of a long path also that of its hash (see addressable).
 func TestLessonDenyBypassedBySecondNameOfARecord(t *testing.T) {
 	r := rules(t, "allow laptop use,list **", "deny laptop use,list wallet/keys/main")
-	for _, name := range []string{"main", "main%00", "main%00%00", strings.Repeat("x", maxRecord+1)} {
+	for _, name := range []string{"main", "main%00", "main%00%00", strings.Repeat("x", protocol.MaxRecordPath+1)} {
 		on := "wallet/keys/" + name
 		if d := use(t, r, on); d.Allowed {
 			t.Errorf("%s: %+v", on, d)
@@ -160,7 +160,7 @@ func TestLessonDenyBypassedBySecondNameOfARecord(t *testing.T) {
 			t.Errorf("%s is shown", on)
 		}
 	}
-	for _, name := range []string{"%00main", "main%00x", strings.Repeat("x", maxRecord)} {
+	for _, name := range []string{"%00main", "main%00x", strings.Repeat("x", protocol.MaxRecordPath)} {
 		if d := use(t, r, "wallet/keys/"+name); !d.Allowed {
 			t.Errorf("%s: %+v", name, d)
 		}

@@ -27,15 +27,13 @@ func depthOf(c protocol.Class) int {
 	return recordDepth
 }
 
-// maxRecord bounds a record's path. Its id is an HMAC-SHA-512 with the path as
-// key: a longer path has the id of its own hash, and one that ends in a zero
-// byte the id of the path without it. Both would be second names for a record,
-// which a rule that denies the first one does not know.
-const maxRecord = 128
-
-// addressable says whether a record's path is the only name of the record.
+// addressable says whether a record's path is the only name of the record. Its
+// id is an HMAC-SHA-512 with the path as key: a longer path has the id of its
+// own hash, and one that ends in a zero byte the id of the path without it. Both
+// are second names, which a rule that denies the first one does not know.
+// protocol.Check refuses them too; an answer here must not depend on that.
 func addressable(record []byte) bool {
-	return len(record) <= maxRecord && record[len(record)-1] != 0
+	return len(record) <= protocol.MaxRecordPath && record[len(record)-1] != 0
 }
 
 type segmentKind int

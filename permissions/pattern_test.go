@@ -131,7 +131,7 @@ func TestPatternRefused(t *testing.T) {
 // match is linear in the location, however the pattern looks.
 func TestPatternHostile(t *testing.T) {
 	long := strings.Repeat("a", protocol.MaxSegment)
-	record := strings.Repeat("a", maxRecord)
+	record := strings.Repeat("a", protocol.MaxRecordPath)
 	for _, pattern := range []string{
 		long[:100] + strings.Repeat("*a", 100) + "b/**",
 		strings.Repeat("a*", 200) + "b/**",

@@ -220,10 +220,8 @@ func TestMayListNeedsAWholeLocation(t *testing.T) {
 	}
 }
 
-// The store's operations come later; their rights mean something already.
 func TestStoreKeys(t *testing.T) {
-	get := &protocol.Operation{Name: "store.get", Door: protocol.DoorPeer, In: []protocol.Field{{Name: "location", Needs: protocol.StoreRead}}}
-	put := &protocol.Operation{Name: "store.put", Door: protocol.DoorPeer, In: []protocol.Field{{Name: "location", Needs: protocol.StoreWrite}}}
+	get, put := operation(t, "store.get"), operation(t, "store.put")
 	r := rules(t, "allow laptop store-read wallet/*", "allow laptop use,write **", "deny laptop store-read **/secret")
 	for _, test := range []struct {
 		op   *protocol.Operation
@@ -246,11 +244,10 @@ func TestStoreKeys(t *testing.T) {
 }
 
 func TestListingOfTheStore(t *testing.T) {
-	list := &protocol.Operation{Name: "store.list", Door: protocol.DoorPeer, In: []protocol.Field{{Name: "location", Needs: protocol.StoreRead}}}
+	list := operation(t, "store.list")
 	r := rules(t, "allow laptop store-read wallet/c*,work/*", "allow laptop list,store-write **", "deny * store-read work/**")
 	for prefix, want := range map[string]bool{"wallet": true, "work": false, "home": false} {
-		access := []protocol.Access{{Class: protocol.StoreRead, Location: location(t, prefix), Prefix: true}}
-		if d := r.Check(laptopID, list, access); d.Allowed != want {
+		if d := r.Can(laptopID, list, location(t, prefix)); d.Allowed != want {
 			t.Errorf("%s: %+v", prefix, d)
 		}
 	}
