@@ -127,14 +127,18 @@ func (j *journal) run() {
 				j.undo(nil, errors.New("a change was not staged"))
 				continue
 			}
-			if fold := j.takeFold(); fold != nil {
-				j.foldFor(fold)
-				continue
-			}
-			if closing {
+			fold := j.takeFold()
+			if closing && fold == nil {
 				return
 			}
-			break
+			if fold == nil {
+				break
+			}
+			if closing {
+				fold <- errLocking
+			} else {
+				j.foldFor(fold)
+			}
 		}
 	}
 }
@@ -267,13 +271,17 @@ func (j *journal) foldFor(done chan error) {
 	j.gate.Lock() // nothing is being staged now
 	defer j.gate.Unlock()
 	j.mu.Lock()
-	if len(j.waiting) > 0 || j.hole {
+	waiting, next := len(j.waiting) > 0 || j.hole, j.hole || j.waiting[j.next] != nil
+	if waiting && next {
 		j.folds = append(j.folds, done)
-		j.mu.Unlock()
-		return
 	}
 	j.mu.Unlock()
-	done <- j.foldNow()
+	switch {
+	case !waiting:
+		done <- j.foldNow()
+	case !next: // its number was lost with the zone
+		done <- sandbox.ErrEnded
+	}
 }
 
 // foldNow does it. j.gate is held, and nothing waits to be written.

@@ -79,14 +79,17 @@ func (e *Engine) unseal(req *protocol.Request) ([]byte, error) {
 // unsealField opens a sealed field of req, once: a sealed value that comes again
 // was copied by somebody on its way.
 func (e *Engine) unsealField(req *protocol.Request, field string, sealed []byte) ([]byte, error) {
-	again, err := e.seen.add([32]byte(sealed))
-	if err != nil {
-		return nil, err
-	}
 	plaintext, err := protocol.Open(e.key, req, field, protocol.ToZone, sealed)
-	if err != nil || again {
+	if err != nil {
+		return nil, sealedError(field) // and not remembered: garbage is not to use up the memory for what was seen
+	}
+	again, err := e.seen.add([32]byte(sealed))
+	if again {
+		err = sealedError(field)
+	}
+	if err != nil {
 		memory.Wipe(plaintext)
-		return nil, sealedError(field)
+		return nil, err
 	}
 	return plaintext, nil
 }
