@@ -176,7 +176,7 @@ func openChains(raw *rawChains, alpha bool) (Vault, error) {
 			used[data.blob] = true
 			r.Hint = trimHint(data.hint)
 			if r.Revoked {
-				r.sealed = keepSealed(raw.key, data.blob, blob.data, open)
+				r.sealed = keepSealed(sealedSecret{[KeySize]byte(raw.key), data.blob, blob.data, open, blob.off})
 			} else {
 				secret, err := open(raw.key, data.blob[:], blob.data)
 				if err != nil {

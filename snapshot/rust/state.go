@@ -57,12 +57,13 @@ type sealedSecret struct {
 	blob ID
 	box  []byte
 	open func(key, ad, box []byte) ([]byte, error)
+	off  int // where it was
 }
 
 // keepSealed copies what is needed to open the box later: the content that it comes from is wiped.
-func keepSealed(key []byte, blob ID, box []byte, open func(key, ad, box []byte) ([]byte, error)) func() *sealedSecret {
-	s := &sealedSecret{key: [KeySize]byte(key), blob: blob, box: bytes.Clone(box), open: open}
-	return func() *sealedSecret { return s }
+func keepSealed(s sealedSecret) func() *sealedSecret {
+	s.box = bytes.Clone(s.box)
+	return func() *sealedSecret { return &s }
 }
 
 // RevokedSecret opens the secret of a revoked record, which the caller wipes. It returns nil if there is none: the
@@ -74,7 +75,7 @@ func (r *Record) RevokedSecret() (Secret, error) {
 	s := r.sealed()
 	secret, err := s.open(s.key[:], s.blob[:], s.box)
 	if err != nil {
-		return nil, &DamagedError{Stage: StageVault, Reason: "the secret of a revoked record does not open"}
+		return nil, &DamagedError{Stage: StageVault, Offset: s.off, Reason: "the secret of a revoked record does not open"}
 	}
 	return secret, nil
 }

@@ -202,7 +202,7 @@ func openRecord(raw *rawRecord, key []byte) (Record, error) {
 	} else if revoke.record != raw.id {
 		return damaged("revocation is that of another record")
 	}
-	r.sealed = keepSealed(key, tx.blob, raw.blob, openBox)
+	r.sealed = keepSealed(sealedSecret{[KeySize]byte(key), tx.blob, raw.blob, openBox, raw.off})
 	return r, nil
 }
 
