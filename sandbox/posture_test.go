@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -55,6 +56,12 @@ func TestPosture(t *testing.T) {
 		if l.Required && !l.Active {
 			t.Errorf("%v", l)
 		}
+	}
+	if l, ok := z.Status().Layer("syscall filter"); !ok || l.Active != (unfiltered == "") || l.Note != unfiltered {
+		t.Errorf("the status says %v", l)
+	}
+	if b, err := json.Marshal(z.Status()); err != nil || !bytes.Contains(b, []byte(`{"name":"own process","active":true,"required":true}`)) {
+		t.Errorf("%s, %v", b, err)
 	}
 	p := posture{t, fmt.Sprintf("/proc/%d", z.Status().PID)}
 	private, _ := z.Status().Layer("private uid")
@@ -291,6 +298,31 @@ func checkMaps(t *testing.T, p posture) {
 		t.Logf("%d arenas of memfd_secret", arenas)
 	}
 	t.Log(slices.Sorted(maps.Keys(kinds)))
+}
+
+// A zone that gets no locked memory does not start, and says so.
+func TestNoLockedMemory(t *testing.T) {
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: 0, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	z, err := Start(t.Context(), Config{Name: "test", Workers: 1})
+	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &old); err != nil {
+		t.Fatal(err)
+	}
+	var layer *LayerError
+	if err == nil {
+		defer z.Close()
+		if private, _ := z.Status().Layer("private uid"); os.Geteuid() == 0 && !private.Active {
+			t.Skip("a zone that is root may lock as much as it likes")
+		}
+	}
+	if !errors.As(err, &layer) || layer.Layer.Name != "locked memory" || !strings.Contains(err.Error(), "mlock") {
+		t.Errorf("without a limit to lock memory: %v", err)
+	}
 }
 
 // What the parent's parent left open does not get in.

@@ -133,6 +133,9 @@ func (l *servedLane) take(p piece, epoch int) bool {
 	}
 	if whole {
 		delete(l.parts, p.id)
+		if l.s.running.Load() >= l.s.limit {
+			return l.answer(p.id, m.data, epoch)
+		}
 		// Large ones take their time, and need not wait for the overseer to see it.
 		l.s.running.Add(1)
 		go func() {

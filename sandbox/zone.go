@@ -19,6 +19,7 @@ type Zone struct {
 	status Status
 	lanes  []*lane
 	calls  atomic.Int32  // under way
+	quick  bool          // whether a caller who is alone has a lane of his own
 	turn   atomic.Uint32 // where to look for an idle lane first
 	start  chan struct{} // closed when Start is through with the lanes
 	ended  chan struct{} // closed when err is set
@@ -154,6 +155,8 @@ func (z *Zone) greet() error {
 	}
 	if z.child.quick != nil {
 		z.child.quick.open(z, toParent[len(ends)], toZone[len(ends)])
+		// Who waits in the kernel keeps a P from other goroutines for a while.
+		z.quick = runtime.GOMAXPROCS(0) > 1
 	}
 	var m message
 	for whole := false; !whole; {
@@ -211,7 +214,7 @@ func (z *Zone) Call(ctx context.Context, request []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer z.calls.Add(-1)
-	if z.calls.Add(1) == 1 && z.child.quick != nil {
+	if z.calls.Add(1) == 1 && z.quick {
 		if answer, err, done := z.child.quick.try(ctx, request); done {
 			return answer, err
 		}
