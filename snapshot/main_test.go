@@ -1,0 +1,258 @@
+package snapshot
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
+	"github.com/stronghold-go/stronghold/vault"
+)
+
+const passphrase = "correct horse battery staple"
+
+func newArena(t testing.TB) *memory.Arena {
+	t.Helper()
+	arena, err := memory.NewArena(512 << 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(arena.Destroy)
+	return arena
+}
+
+// newKeys makes a root key and a slot that opens with the passphrase after next to
+// no hashing. Wrap refuses to make one: only tests want it.
+func newKeys(t testing.TB) (*Keys, *Header) {
+	t.Helper()
+	k, err := NewKeys(newArena(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient, err := age.NewScryptRecipient(passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient.SetWorkFactor(1)
+	var slot bytes.Buffer
+	w, err := age.Encrypt(&slot, recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.root.Use(func(root []byte) error { w.Write(root); return w.Close() })
+	return k, &Header{Slots: []Slot{{AgeSlot, slot.Bytes()}}}
+}
+
+func newDB(t testing.TB, k *Keys) *vault.DB {
+	t.Helper()
+	records, err := k.Records()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vault.New(k.arena, records, [8]byte{'d', 'e', 'v'})
+}
+
+// set changes one record, named client/vault/record, and returns the change. An
+// empty secret revokes it.
+func set(t testing.TB, db *vault.DB, path, secret string) *vault.Change {
+	t.Helper()
+	s := strings.Split(path, "/")
+	p := vault.At([]byte(s[0]), []byte(s[1]), []byte(s[2]))
+	if s[2] == "@head" {
+		p.Counter, p.Head, p.RecordName = true, true, nil
+	}
+	c, err := db.Stage(func(tx *vault.Tx) error {
+		if secret == "" {
+			return tx.Revoke(p)
+		}
+		_, err := tx.Put(p, vault.Value{Kind: vault.Data, Hint: []byte("a hint"), Secret: []byte(secret)}, true)
+		return err
+	})
+	if err == nil {
+		err = db.Commit(c.Sequence)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// setItem changes one item of a client's store.
+func setItem(t testing.TB, db *vault.DB, client, key, value string) *vault.Change {
+	t.Helper()
+	c, err := db.Stage(func(tx *vault.Tx) error {
+		p := vault.In([]byte(client), nil)
+		if value == "" {
+			return tx.RemoveItem(p, []byte(key))
+		}
+		return tx.PutItem(p, []byte(key), []byte(value), 1<<50)
+	})
+	if err == nil {
+		err = db.Commit(c.Sequence)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// dump is a DB's state as text, one line for each thing in it.
+func dump(t testing.TB, db *vault.DB) string {
+	t.Helper()
+	var lines []string
+	view := db.Freeze()
+	for _, c := range view.Clients {
+		for _, v := range c.Vaults {
+			for r := range v.Records {
+				secret := "revoked"
+				if !r.Revoked {
+					err := db.Lend(vault.Place{Client: c.ID, Vault: v.ID, Record: r.ID}, func(_ *vault.Record, b []byte) error {
+						secret = fmt.Sprintf("%q", b)
+						return nil
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				sealed := r.Sealed
+				lines = append(lines, fmt.Sprintf("%x %x %d %x %d %d %v %q %v %v %x: %s",
+					c.ID, v.ID, v.Next, r.ID, r.Kind, r.Flags, r.Number, r.Hint, r.Created, r.Changed, sealed, secret))
+			}
+			lines = append(lines, fmt.Sprintf("%x %x: %x %x", c.ID, v.ID, c.Name, v.Name))
+		}
+		_, items := c.Items()
+		for it := range items {
+			lines = append(lines, fmt.Sprintf("%x %q %q %d %v", c.ID, it.Key, it.Value, it.Expires, it.Changed))
+		}
+	}
+	return fmt.Sprintf("%d\n%s", view.Sequence, strings.Join(lines, "\n"))
+}
+
+// write is Write into memory.
+func write(t testing.TB, k *Keys, h *Header, db *vault.DB) ([]byte, *Journal) {
+	t.Helper()
+	var out bytes.Buffer
+	j, err := Write(&out, k, h, db.Freeze())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(j.Close)
+	return out.Bytes(), j
+}
+
+// open is Read with the passphrase. It checks that a failure left nothing in the arena.
+func open(t testing.TB, arena *memory.Arena, file []byte) (*State, error) {
+	t.Helper()
+	s, err := Read(bytes.NewReader(file), []byte(passphrase), Options{Arena: arena})
+	if err != nil {
+		if s != nil {
+			t.Fatal("a state and an error")
+		}
+		isEmpty(t, arena)
+	}
+	return s, err
+}
+
+// isEmpty fails unless all of the arena can be had.
+func isEmpty(t testing.TB, arena *memory.Arena) {
+	t.Helper()
+	all, err := arena.New(arena.Size())
+	if err != nil {
+		t.Fatal("something was left in the arena")
+	}
+	all.Destroy()
+}
+
+func mustOpen(t testing.TB, arena *memory.Arena, file []byte) *State {
+	t.Helper()
+	s, err := open(t, arena, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func seal(t testing.TB, j *Journal, c *vault.Change) []byte {
+	t.Helper()
+	b, err := j.Seal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// fill makes a state of a few clients, vaults, versions, tombstones and items.
+func fill(t testing.TB, db *vault.DB) {
+	t.Helper()
+	for _, path := range []string{"a/x/1", "a/x/2", "a/y/1", "b/x/1", "b/x/@head", "b/x/@head"} {
+		set(t, db, path, "the secret of "+path)
+	}
+	set(t, db, "a/x/1", "")
+	set(t, db, "a/x/2", "another secret")
+	setItem(t, db, "a", "key", "value")
+	setItem(t, db, "only a store", "key", "value")
+	setItem(t, db, "only a store", "other", "value")
+	setItem(t, db, "only a store", "other", "")
+}
+
+// block is a block of a file.
+type block struct {
+	kind byte
+	all  []byte // with its head
+	body []byte
+}
+
+// blocksOf takes a file apart behind its header.
+func blocksOf(t testing.TB, file []byte) (header []byte, list []block) {
+	t.Helper()
+	in := &blocks{r: bufio.NewReader(bytes.NewReader(file))}
+	if _, _, err := ReadHeader(in); err != nil {
+		t.Fatal(err)
+	}
+	header = file[:in.at]
+	for {
+		kind, size, err := in.next()
+		if err == io.EOF {
+			return header, list
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := in.body(size); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, block{kind, file[in.start:in.at], file[in.start+blockHead : in.at]})
+	}
+}
+
+func join(header []byte, list []block) []byte {
+	file := slices.Clone(header)
+	for _, b := range list {
+		file = append(file, b.all...)
+	}
+	return file
+}
+
+// isDamaged fails unless err says that the file is damaged, there.
+func isDamaged(t testing.TB, err error, where string) {
+	t.Helper()
+	damaged := new(DamagedError)
+	if !errors.As(err, &damaged) || damaged.Where != where {
+		t.Errorf("got %v, want damaged: %s", err, where)
+	}
+}
+
+func withLength(kind byte, n uint64) []byte {
+	b := appendBlockHead(nil, kind, int64(n))
+	if got := binary.BigEndian.Uint64(b[1:]); got != n {
+		panic("snapshot: internal error: a test's length")
+	}
+	return b
+}
