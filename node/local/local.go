@@ -158,10 +158,10 @@ func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protoc
 	}
 	op, _ := protocol.Lookup(req.Operation)
 	switch {
-	case op.Door == protocol.DoorLocal: // of a network
-		return protocol.Refuse(protocol.Status_UNSUPPORTED, "there is no network here"), nil
 	case op.Changes:
 		return s.change(ctx, req)
+	case op.Door == protocol.DoorLocal: // of a network
+		return protocol.Refuse(protocol.Status_UNSUPPORTED, "there is no network here"), nil
 	}
 	return s.ask(ctx, req)
 }
