@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -354,6 +355,7 @@ func (fw *frameWriter) write(ctx context.Context, f *Frame) error {
 }
 
 func (fw *frameWriter) flush() {
+	runtime.Gosched() // who is about to write may join
 	fw.mu.Lock()
 	defer fw.mu.Unlock()
 	for fw.err == nil && len(fw.unsent) > 0 {
