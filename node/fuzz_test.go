@@ -37,7 +37,8 @@ func FuzzServe(f *testing.F) {
 	m.setPolicy(f, allowAll)
 	n := &Node{local: m, log: slog.New(slog.DiscardHandler)}
 	n.known.Store(newBook(m.Peers(), n.log))
-	who, _ := peer.Decode(id)
+	decoded, _ := peer.Decode(id)
+	who := &asker{id: decoded, name: id}
 
 	f.Fuzz(func(t *testing.T, in []byte) {
 		m.instead(func(_ context.Context, req *protocol.Request) (*protocol.Response, error) {

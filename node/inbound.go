@@ -41,7 +41,7 @@ func (n *Node) serve(s network.Stream) {
 	defer n.leave(a)
 	server := protocol.Server{
 		Handle: func(ctx context.Context, req *protocol.Request) *protocol.Response {
-			return n.answer(ctx, id, req)
+			return n.answer(ctx, a, req)
 		},
 		Door:         protocol.DoorPeer,
 		InFlight:     n.limits.InFlight,
@@ -79,7 +79,8 @@ func (s farewell) Close() error {
 // asker is what one peer has under way here, over all its streams.
 type asker struct {
 	id       peer.ID
-	streams  int // guarded by Node.mu
+	name     string // id as text, as policies and the log have it
+	streams  int    // guarded by Node.mu
 	requests *semaphore.Weighted
 	bytes    *semaphore.Weighted
 }
@@ -89,7 +90,7 @@ func (n *Node) enter(id peer.ID) *asker {
 	defer n.mu.Unlock()
 	a := n.askers[id]
 	if a == nil {
-		a = &asker{id: id, requests: semaphore.NewWeighted(int64(n.limits.InFlightPerPeer)),
+		a = &asker{id: id, name: id.String(), requests: semaphore.NewWeighted(int64(n.limits.InFlightPerPeer)),
 			bytes: semaphore.NewWeighted(int64(n.limits.BytesPerPeer))}
 		n.askers[id] = a
 	}
@@ -129,7 +130,7 @@ func (a *asker) admit(ctx context.Context, scope network.ResourceScope, size int
 
 // answer decides on one request of a peer, and has it done. protocol.Check has
 // seen the request: its operation exists and is one that a peer may ask.
-func (n *Node) answer(ctx context.Context, id peer.ID, req *protocol.Request) (resp *protocol.Response) {
+func (n *Node) answer(ctx context.Context, who *asker, req *protocol.Request) (resp *protocol.Response) {
 	defer func() {
 		if v := recover(); v != nil {
 			resp = n.panicked(req, v)
@@ -140,17 +141,17 @@ func (n *Node) answer(ctx context.Context, id peer.ID, req *protocol.Request) (r
 		return protocol.Refuse(protocol.Status_UNSUPPORTED, "")
 	}
 	// The peer may have been removed, and the policy replaced, since the stream opened.
-	if !n.known.Load().has(id) {
+	if !n.known.Load().has(who.id) {
 		return protocol.Refuse(protocol.Status_DENIED, "")
 	}
 	rules := n.local.Rules()
-	if d := rules.Check(id.String(), op, op.Accesses(req)); !d.Allowed {
-		n.log.Info("request denied", "peer", id.String(), "operation", op.Name,
+	if d := rules.Check(who.name, op, op.Accesses(req)); !d.Allowed {
+		n.log.Info("request denied", "peer", who.name, "operation", op.Name,
 			"request_id", hex.EncodeToString(req.Id), "reason", d.Reason)
 		return protocol.Refuse(protocol.Status_DENIED, "")
 	}
 	if isListing(op) {
-		return outward(op, n.list(ctx, rules, id.String(), op, req))
+		return outward(op, n.list(ctx, rules, who.name, op, req))
 	}
 	answer, err := n.local.Handle(ctx, req)
 	return outward(op, protocol.Answer(req, answer, err))
