@@ -123,6 +123,7 @@ func TestParseAccepts(t *testing.T) {
 		"peer id":       policyText("deny " + eveID + " use **"),
 		"dotted":        "groups.phones = ['a']",
 		"quoted group":  "[groups]\n'my phones' = ['a']",
+		"escaped quote": `groups.g = ["a\"[[[[[["]`,
 		"many lines":    "[[allow]]\npeers = [\n 'a',\n 'b', # second\n]\nops = ['use']\non = ['**']",
 	} {
 		if _, err := Parse([]byte(text)); err != nil {
