@@ -281,6 +281,26 @@ func TestChains(t *testing.T) {
 	})
 }
 
+// Two transactions with one counter, as no honest program writes, keep the order of the file.
+func TestChainTies(t *testing.T) {
+	record := ID{1}
+	w := newChainWriter("vault", false)
+	w.init(record)
+	w.write(record, "first", "")
+	w.next[record]--
+	w.write(record, "second", "")
+	c := oldClient("client", w)
+	c.counters = nil // the client has lost count
+	s, err := Open(oldFile(t, []rawOldClient{c}, false), testKey(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := s.Clients[0].Vaults[0]
+	if len(v.Records) != 1 || string(v.Records[0].Secret) != "second" || v.Counter != 0 {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestChainsDamaged(t *testing.T) {
 	record := ID{1}
 	eachOld(t, func(t *testing.T, alpha bool) {

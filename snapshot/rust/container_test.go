@@ -196,6 +196,25 @@ func TestDetect(t *testing.T) {
 	}
 }
 
+func TestErrorTexts(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{&UnsupportedVersionError{[2]byte{4, 2}}, "rust: unsupported snapshot version 4.2"},
+		{&ExpensiveError{"scrypt", 2048, 1024}, "rust: scrypt needs 2048 bytes of memory, 1024 are allowed"},
+		{&DamagedError{StageLZ4, 7, "length is cut", nil}, "rust: damaged snapshot: lz4 at byte 7: length is cut"},
+		{
+			&DamagedError{Stage: StageVault, Offset: 9, Err: ErrVaultKeys},
+			"rust: damaged snapshot: vault at byte 9: the two copies of a vault's key differ",
+		},
+	} {
+		if got := test.err.Error(); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
 func TestKeySize(t *testing.T) {
 	for _, v := range containerVectors {
 		for _, n := range []int{0, 31, 33, 64} {

@@ -148,6 +148,9 @@ func TestFixtureDamage(t *testing.T) {
 		stages := make(map[string]int)
 		for i := range file {
 			for bit := range 8 {
+				if testing.Short() && bit != i%8 {
+					continue
+				}
 				bad := bytes.Clone(file)
 				bad[i] ^= 1 << bit
 				s, err := Open(bad, key, limit)

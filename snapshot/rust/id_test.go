@@ -26,6 +26,19 @@ func TestIDs(t *testing.T) {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}
+	// The Rust client 2.1.0 found records under these, by their paths, in a file of Encode.
+	for _, test := range []struct {
+		id   ID
+		want string
+	}{
+		{RecordID([]byte("main"), []byte("one")), "Y5NiGK0UxPr4rTyllDhd4MIEqiRZCfxG"},
+		{CounterID([]byte("main"), 0), "O1o5vQiX7r1opnV5UwSX7QQKjj-FyGVQ"},
+		{CounterID([]byte("main"), 19), "tuy9Q_0nFCi5J4qyDTj66iuDlXBcg3hA"},
+	} {
+		if got := test.id.String(); got != test.want {
+			t.Errorf("%s, want %s", got, test.want)
+		}
+	}
 	if got := ClientID([]byte("iota_seed")).String(); got != "TW01TNL8Uu_7tXQcviBtp3Ak-LPDWU-C" {
 		t.Errorf("printed: %s", got)
 	}

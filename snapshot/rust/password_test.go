@@ -143,7 +143,7 @@ func TestRawKeys(t *testing.T) {
 }
 
 // TestOpenPassword makes a file for every row of the table and opens it by its password alone, with its kind named and
-// without, and with every other password of the table's test not at all.
+// without. With another password it does not open.
 func TestOpenPassword(t *testing.T) {
 	salt := []byte("0123456789abcdef0123456789abcdef")
 	content := compress(marshalState(nil))
@@ -164,6 +164,10 @@ func TestOpenPassword(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				withSalt := salt // only where it is needed: each Argon2 takes its time
+				if !m.Salt {
+					withSalt = nil
+				}
 				var file []byte
 				switch version {
 				case V1:
@@ -176,7 +180,7 @@ func TestOpenPassword(t *testing.T) {
 					}
 				}
 				for _, kind := range []Kind{m.Kind, ""} {
-					s, tried, err := OpenPassword(file, password, salt, kind, Options{})
+					s, tried, err := OpenPassword(file, password, withSalt, kind, Options{})
 					if err != nil || s == nil {
 						t.Errorf("%s, %s: %v", version, m.Name, err)
 						continue
@@ -189,7 +193,7 @@ func TestOpenPassword(t *testing.T) {
 					if fit := tried[len(tried)-1].Method.Name; fit != m.Name && m.Name != "the first 32 bytes, padded with zeros" {
 						t.Errorf("%s, %s: %s fit", version, m.Name, fit)
 					}
-					if _, _, err := OpenPassword(file, []byte("another"), salt, kind, Options{}); err == nil {
+					if _, _, err := OpenPassword(file, []byte("another"), withSalt, kind, Options{}); err == nil {
 						t.Errorf("%s, %s: opened with another password", version, m.Name)
 					}
 				}
