@@ -1,0 +1,235 @@
+package snapshot
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stronghold-go/stronghold/vault"
+)
+
+var update = flag.Bool("update", false, "write fuzz seeds, and the generated parts of FORMAT.md, anew")
+
+// fixedKeys have a root key that the seeds and the test vector were made with.
+func fixedKeys(t testing.TB) *Keys {
+	t.Helper()
+	k, err := keysFrom(newArena(t), func(b []byte) {
+		for i := range b {
+			b[i] = byte(i)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// again is a copy of k, for a reader to own.
+func (k *Keys) again(t testing.TB) *Keys {
+	t.Helper()
+	var c *Keys
+	err := k.root.Use(func(root []byte) (err error) {
+		c, err = keysFrom(k.arena, func(b []byte) { copy(b, root) })
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// readBelow reads a file as Read does once a slot has given it these keys.
+func readBelow(t testing.TB, k *Keys, file []byte) (*State, error) {
+	in := &blocks{r: bufio.NewReader(bytes.NewReader(file))}
+	h, mac, err := ReadHeader(in)
+	if err != nil {
+		return nil, in.explain(err)
+	}
+	return read(in, h, mac, k.again(t), Options{Arena: k.arena})
+}
+
+func FuzzReadHeader(f *testing.F) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := bytes.NewReader(b)
+		h, mac, err := ReadHeader(r)
+		if err != nil {
+			return
+		}
+		if got := append(h.encode(), mac...); !bytes.Equal(got, b[:len(b)-r.Len()]) {
+			t.Errorf("read and written again: %x", got)
+		}
+		for _, s := range h.Slots {
+			s.Cost()
+		}
+	})
+}
+
+func FuzzRead(f *testing.F) {
+	k := fixedKeys(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := readBelow(t, k, b)
+		if err != nil {
+			return
+		}
+		defer s.Close()
+		if s.Length > int64(len(b)) || s.Base > s.Length || s.Recovered != (s.Length != int64(len(b))) {
+			t.Fatalf("base %d, length %d of %d bytes, recovered %v", s.Base, s.Length, len(b), s.Recovered)
+		}
+		whole, err := readBelow(t, k, b[:s.Length])
+		if err != nil {
+			t.Fatalf("what was recovered is refused: %v", err)
+		}
+		defer whole.Close()
+		if whole.Recovered || whole.Length != s.Length || whole.Journal.Tag() != s.Journal.Tag() {
+			t.Fatalf("what was recovered reads otherwise")
+		}
+		var out bytes.Buffer
+		j, err := Write(&out, s.Keys, s.Header, s.DB.Freeze())
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.Close()
+		folded, err := readBelow(t, k, out.Bytes())
+		if err != nil {
+			t.Fatalf("folded and refused: %v", err)
+		}
+		defer folded.Close()
+		if got, want := clients(t, folded.DB), clients(t, s.DB); !bytes.Equal(got, want) {
+			t.Fatalf("folded into another state")
+		}
+	})
+}
+
+// clients is the plaintext of all sections.
+func clients(t testing.TB, db *vault.DB) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	view := db.Freeze()
+	for i := range view.Clients {
+		if err := encodeClient(&out, &view.Clients[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.Bytes()
+}
+
+func FuzzChange(f *testing.F) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d := &decoder{r: bytes.NewReader(b)}
+		c, err := d.change()
+		if err != nil {
+			return
+		}
+		if got := appendChange(nil, c); !bytes.Equal(got, b) {
+			t.Errorf("read and written again: %x", got)
+		}
+	})
+}
+
+func FuzzClient(f *testing.F) {
+	k := fixedKeys(f)
+	records, err := k.Records()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := &State{DB: vault.New(k.arena, records, [8]byte{})}
+		if _, err := s.loadClient(bytes.NewReader(b)); err != nil {
+			return
+		}
+		if got := clients(t, s.DB); !bytes.Equal(got, b) {
+			t.Errorf("read and written again: %x", got)
+		}
+	})
+}
+
+// seeds are what each target begins with.
+func seeds(t testing.TB) map[string]map[string][]byte {
+	k := fixedKeys(t)
+	_, h := newKeys(t)
+	db := newDB(t, k)
+	empty, _ := write(t, k, h, db)
+	a := set(t, db, "c/v/r", "secret")
+	small, j := write(t, k, h, db)
+	b := set(t, db, "c/v/@head", "secret")
+	one := append(bytes.Clone(small), seal(t, j, b)...)
+	c := set(t, db, "c/v/r", "")
+	d := setItem(t, db, "store", "key", "value")
+	e := setItem(t, db, "store", "key", "")
+	two := append(bytes.Clone(one), seal(t, j, c)...)
+	two = append(two, seal(t, j, d)...)
+	two = append(two, seal(t, j, e)...)
+	setItem(t, db, "c", "key", "value")
+	set(t, db, "c/w/r", "secret")
+	big, _ := write(t, k, h, db)
+	c3 := append(appendChange(nil, b), 0)
+	view := db.Freeze()
+	plain := make([][]byte, len(view.Clients))
+	for i := range plain {
+		var out bytes.Buffer
+		if err := encodeClient(&out, &view.Clients[i]); err != nil {
+			t.Fatal(err)
+		}
+		plain[i] = out.Bytes()
+	}
+	header, _ := blocksOf(t, small)
+	twice := *h
+	twice.Slots = append(twice.Slots, twice.Slots...)
+	return map[string]map[string][]byte{
+		"FuzzReadHeader": {
+			"whole": header, "cut": header[:len(header)-1], "two-slots": append(twice.encode(), make([]byte, macSize)...),
+			"rust-3": []byte("PARTI\x03\x00age-encryption.org/v1\n"), "other-magic": []byte("PARTY\x04\x00"), "no-slot": append([]byte("PARTI\x04\x00"), make([]byte, 128)...),
+		},
+		"FuzzRead": {
+			"empty": empty, "small": small, "one-entry": one, "entries": two, "cut": two[:len(two)-1], "session-only": one[:len(small)+blockHead+saltSize], "big": big,
+		},
+		"FuzzChange": {
+			"record": appendChange(nil, a), "version": appendChange(nil, b), "tombstone": appendChange(nil, c), "item": appendChange(nil, d),
+			"removed-item": appendChange(nil, e), "trailing": c3, "many-edits": append(make([]byte, 8), 255, 255, 255, 255),
+		},
+		"FuzzClient": {
+			"vaults": plain[0], "store": plain[1], "cut": plain[0][:len(plain[0])-1], "nothing": append(make([]byte, 24+2), make([]byte, 8)...),
+			"many-vaults": append(make([]byte, 24+2), 255, 255, 255, 255),
+		},
+	}
+}
+
+// A target whose seeds went away runs on nothing and passes, so they are counted.
+// Each must also do what its name says.
+func TestFuzzSeeds(t *testing.T) {
+	for target, want := range seeds(t) {
+		dir := filepath.Join("testdata", "fuzz", target)
+		if *update {
+			if err := os.MkdirAll(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			for name, b := range want {
+				if err := os.WriteFile(filepath.Join(dir, name), fmt.Appendf(nil, "go test fuzz v1\n[]byte(%q)\n", b), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for name := range want {
+			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+				t.Errorf("a seed is missing: %v", err)
+			}
+		}
+	}
+	k := fixedKeys(t)
+	accepted := 0
+	for name, b := range seeds(t)["FuzzRead"] {
+		if s, err := readBelow(t, k, b); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else {
+			accepted++
+			s.Close()
+		}
+	}
+	if accepted == 0 {
+		t.Error("no seed of FuzzRead gets past the keys")
+	}
+}
