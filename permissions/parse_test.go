@@ -264,7 +264,7 @@ func TestParseLimits(t *testing.T) {
 // A policy comes from a person of this machine, but also out of a backup, a
 // mail or a browser. None may stop a node by being read.
 func TestParseBombs(t *testing.T) {
-	const n = MaxText - 100
+	const n = MaxText / 4
 	for name, text := range map[string]string{
 		"brackets":       "a=" + strings.Repeat("[", n),
 		"closed":         "a=" + strings.Repeat("[", n/2) + strings.Repeat("]", n/2),
@@ -288,7 +288,7 @@ func TestParseBombs(t *testing.T) {
 		if _, err := Parse([]byte(text)); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
-		// They take 10 to 300 ms. What this looks for takes hours.
+		// They take milliseconds. What this looks for takes hours.
 		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("%s: took %v", name, took)
 		}
