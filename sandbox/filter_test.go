@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"encoding/binary"
-	"fmt"
 	"testing"
 
 	"golang.org/x/net/bpf"
@@ -128,7 +127,7 @@ func TestRules(t *testing.T) {
 		}
 	}
 	r := Rules()
-	r[0] = Rule{Name: fmt.Sprint("changed")}
+	r[0] = Rule{Name: "changed"}
 	if Rules()[0].Name != "read" {
 		t.Error("Rules returns the table itself")
 	}

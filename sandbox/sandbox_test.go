@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("SANDBOX_TEST_ORDINARY") != "" {
 		os.Exit(ordinary)
 	}
+	if os.Getenv("SANDBOX_TEST_PARENT") != "" {
+		beParent()
+	}
 	goleak.VerifyTestMain(m)
 }
 
