@@ -28,14 +28,20 @@ func newArena(t testing.TB) *memory.Arena {
 	return arena
 }
 
-// newKeys makes a root key and a slot that opens with the passphrase after next to
-// no hashing. Wrap refuses to make one: only tests want it.
+// newKeys makes a root key and a header whose slot opens with the passphrase after
+// next to no hashing. Wrap refuses to make one: only tests want it.
 func newKeys(t testing.TB) (*Keys, *Header) {
 	t.Helper()
 	k, err := NewKeys(newArena(t))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return k, &Header{Slots: []Slot{cheapSlot(t, k)}}
+}
+
+// cheapSlot is Wrap at a cost of 1.
+func cheapSlot(t testing.TB, k *Keys) Slot {
+	t.Helper()
 	recipient, err := age.NewScryptRecipient(passphrase)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +53,7 @@ func newKeys(t testing.TB) (*Keys, *Header) {
 		t.Fatal(err)
 	}
 	k.root.Use(func(root []byte) error { w.Write(root); return w.Close() })
-	return k, &Header{Slots: []Slot{{AgeSlot, slot.Bytes()}}}
+	return Slot{AgeSlot, slot.Bytes()}
 }
 
 func newDB(t testing.TB, k *Keys) *vault.DB {
