@@ -1,6 +1,8 @@
 package itest
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -54,7 +56,7 @@ func testUnlock(t *testing.T, s *suite) {
 	s.generate(t, s.at("keys", "it is unlocked all the same"))
 }
 
-func testPeerAdd(t *testing.T, s *suite) {
+func testPeers(t *testing.T, s *suite) {
 	const id = "12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf"
 	add := func(name, address string) *protocol.Request {
 		return &protocol.Request{Operation: "peer.add", Name: name, Address: address}
@@ -76,6 +78,98 @@ func testPeerAdd(t *testing.T, s *suite) {
 	if len(peers) != 1 || !proto.Equal(peers[0], want) {
 		t.Errorf("the peers: %v", peers)
 	}
+
+	rename := func(name, to string) *protocol.Request {
+		return &protocol.Request{Operation: "peer.rename", Name: name, NewName: to}
+	}
+	s.want(t, protocol.Status_OK, add("phone", "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"))
+	s.want(t, protocol.Status_OK, rename("laptop", "desk"))
+	s.want(t, protocol.Status_NOT_FOUND, rename("laptop", "desk"))
+	s.want(t, protocol.Status_EXISTS, rename("desk", "phone"))
+	s.wantInvalid(t, "new_name", rename("desk", "a/b"))
+	want.Name = "desk"
+	peers = s.want(t, protocol.Status_OK, &protocol.Request{Operation: "peer.list"}).Peers
+	if len(peers) != 2 || !proto.Equal(peers[0], want) {
+		t.Errorf("after renaming one: %v", peers)
+	}
+	remove := func(name string) *protocol.Request { return &protocol.Request{Operation: "peer.remove", Name: name} }
+	s.want(t, protocol.Status_OK, remove("desk"))
+	s.want(t, protocol.Status_NOT_FOUND, remove("desk"))
+	peers = s.want(t, protocol.Status_OK, &protocol.Request{Operation: "peer.list"}).Peers
+	if len(peers) != 1 || peers[0].Name != "phone" {
+		t.Errorf("after removing one: %v", peers)
+	}
+	s.want(t, protocol.Status_OK, remove("phone"))
+}
+
+func testPing(t *testing.T, s *suite) {
+	for _, name := range []string{"nobody", "12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf"} {
+		if resp := s.ask(t, &protocol.Request{Operation: "peer.ping", Peer: name}); resp.Status != protocol.Status_UNAVAILABLE && resp.Status != protocol.Status_NOT_FOUND {
+			t.Errorf("nobody answers with %v", resp)
+		}
+	}
+	other := newNode(t)
+	other.knows(t, s.node, "asker")
+	s.node.knows(t, other, "neighbour")
+	ping := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "peer.ping", Peer: "neighbour"}).Ping
+	if ping.GetRoundTripUs() == 0 || ping.Relayed || ping.Address == "" {
+		t.Errorf("a neighbour answers with %v", ping)
+	}
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "peer.remove", Name: "neighbour"})
+}
+
+func testPolicyTest(t *testing.T, s *suite) {
+	const id = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
+	policy := func(expect string) string {
+		return "[[allow]]\npeers = [\"" + id + "\"]\nops = [\"use\"]\non = [\"a/b/*\"]\n" +
+			"[[test]]\npeer = \"" + id + "\"\nop = \"ed25519.sign\"\non = \"a/b/c\"\nexpect = \"" + expect + "\"\n"
+	}
+	before := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "policy.show"})
+	test := func(text string) *protocol.Request { return &protocol.Request{Operation: "policy.test", Text: text} }
+	if resp := s.want(t, protocol.Status_OK, test(policy("allow"))); resp.Text != "" {
+		t.Errorf("a test that passes: %q", resp.Text)
+	}
+	if resp := s.want(t, protocol.Status_OK, test(policy("deny"))); resp.Text == "" {
+		t.Error("nothing is said of a test that fails")
+	}
+	s.want(t, protocol.Status_OK, test("")) // the policy in force
+	s.wantInvalid(t, "text", test("[[allow]"))
+	if after := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "policy.show"}); !proto.Equal(before, after) {
+		t.Error("a policy that was tested is in force")
+	}
+}
+
+// testSave writes a fresh file: what was revoked and overwritten is gone from it,
+// and everything else is there after it was opened again.
+func testSave(t *testing.T, s *suite) {
+	loc := s.at("keys", "main")
+	public := s.generate(t, loc)
+	size := func() int64 {
+		st, err := os.Stat(filepath.Join(s.node.Home(), "vault.stronghold"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Size()
+	}
+	for range 20 {
+		s.want(t, protocol.Status_OK, s.write(t, s.at("keys", "large"), protocol.Data, make([]byte, 10<<10)))
+		s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.revoke", Location: s.at("keys", "large")})
+	}
+	for _, name := range []string{"snapshot.save", "vault.collect"} {
+		before := size()
+		s.want(t, protocol.Status_OK, &protocol.Request{Operation: name})
+		if after := size(); after > before || name == "snapshot.save" && after > before-200<<10 {
+			t.Errorf("%s: the file had %d bytes and has %d", name, before, after)
+		}
+		s.sign(t, loc, public, []byte("it goes on"))
+	}
+	later := s.at("keys", "later")
+	laterPublic := s.generate(t, later)
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "node.lock"})
+	s.want(t, protocol.Status_LOCKED, &protocol.Request{Operation: "snapshot.save"})
+	s.unlock(t)
+	s.sign(t, loc, public, []byte("from the file"))
+	s.sign(t, later, laterPublic, []byte("from its journal"))
 }
 
 func testPolicy(t *testing.T, s *suite) {
@@ -132,7 +226,7 @@ func (s *suite) stage(t testing.TB, req *protocol.Request) uint64 {
 	return resp.Change.Sequence
 }
 
-func testAbort(t *testing.T, s *suite) {
+func testSteps(t *testing.T, s *suite) {
 	one, two := s.at("keys", "one"), s.at("keys", "two")
 	generate := func(loc *protocol.Location) *protocol.Request {
 		return &protocol.Request{Operation: "key.generate", Location: loc, Kind: protocol.Ed25519}
@@ -170,7 +264,7 @@ func testAbort(t *testing.T, s *suite) {
 	public(one, protocol.Status_OK)
 
 	// An abort brings back what a change was to replace or remove.
-	removing := s.stage(t, &protocol.Request{Operation: "record.remove", Location: one})
+	removing := s.stage(t, &protocol.Request{Operation: "record.revoke", Location: one})
 	public(one, protocol.Status_OK)
 	s.want(t, protocol.Status_OK, step("zone.abort", removing))
 	public(one, protocol.Status_OK)
@@ -184,7 +278,7 @@ func testFold(t *testing.T, s *suite) {
 	public := s.generate(t, loc)
 	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.adopt"})            // nothing was folded
 	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.fold", More: true}) // nothing was begun
-	staged := s.stage(t, &protocol.Request{Operation: "record.remove", Location: loc})
+	staged := s.stage(t, &protocol.Request{Operation: "record.revoke", Location: loc})
 	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.fold"})
 	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.abort", Sequence: staged})
 
@@ -233,6 +327,22 @@ func testCreate(t *testing.T, s *suite) {
 		t.Error("an empty file")
 	}
 	s.wantInvalid(t, "secret", req) // a sealed value is taken once
+}
+
+func testInspect(t *testing.T, s *suite) {
+	inspect := func(file []byte) *protocol.Request {
+		return &protocol.Request{Operation: "zone.inspect", Snapshot: file}
+	}
+	file := newSnapshot(t)
+	info := s.want(t, protocol.Status_OK, inspect(file)).Info
+	want := &protocol.SnapshotInfo{Version: "4.0", Slots: []*protocol.Slot{{Kind: "passphrase", Cost: 17}}, HeaderSize: info.GetHeaderSize()}
+	if !proto.Equal(info, want) || info.HeaderSize == 0 || info.HeaderSize >= uint64(len(file)) {
+		t.Errorf("a file of %d bytes: %v, want %v", len(file), info, want)
+	}
+	s.want(t, protocol.Status_OK, inspect(file[:info.HeaderSize])) // its beginning is enough
+	s.want(t, protocol.Status_DAMAGED, inspect(file[:info.HeaderSize-1]))
+	s.want(t, protocol.Status_NOT_A_SNAPSHOT, inspect([]byte("something else")))
+	s.want(t, protocol.Status_NOT_A_SNAPSHOT, inspect(nil))
 }
 
 // testOpen opens where something is open; the target's own opening was the good case.

@@ -78,12 +78,8 @@ func testGenerate(t *testing.T, s *suite) {
 // importing is a request that brings a key, sealed for it.
 func (s *suite) importing(t testing.TB, loc *protocol.Location, raw []byte) *protocol.Request {
 	t.Helper()
-	key := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.key", Location: loc}).PublicKey
 	req := &protocol.Request{Id: protocol.NewID(), Operation: "key.import", Location: loc, Kind: protocol.Ed25519}
-	var err error
-	if req.Secret, err = protocol.Seal(key, req, "secret", protocol.ToZone, raw); err != nil {
-		t.Fatal(err)
-	}
+	req.Secret = s.seal(t, req, "secret", raw)
 	return req
 }
 
@@ -153,17 +149,17 @@ func testPublic(t *testing.T, s *suite) {
 	s.want(t, protocol.Status_NOT_FOUND, &protocol.Request{Operation: "key.public", Location: s.at("keys", "other")})
 }
 
-func testRemove(t *testing.T, s *suite) {
+func testRevoke(t *testing.T, s *suite) {
 	loc, other := s.at("keys", "main"), s.at("keys", "other")
 	s.generate(t, loc)
 	public := s.generate(t, other)
-	remove := func(loc *protocol.Location) *protocol.Request {
-		return &protocol.Request{Operation: "record.remove", Location: loc}
+	revoke := func(loc *protocol.Location) *protocol.Request {
+		return &protocol.Request{Operation: "record.revoke", Location: loc}
 	}
-	s.want(t, protocol.Status_OK, remove(loc))
-	s.want(t, protocol.Status_NOT_FOUND, remove(loc))
-	s.want(t, protocol.Status_NOT_FOUND, remove(s.at("keys", "never")))
-	s.want(t, protocol.Status_NOT_FOUND, remove(s.at("nowhere", "never")))
+	s.want(t, protocol.Status_OK, revoke(loc))
+	s.want(t, protocol.Status_NOT_FOUND, revoke(loc))
+	s.want(t, protocol.Status_NOT_FOUND, revoke(s.at("keys", "never")))
+	s.want(t, protocol.Status_NOT_FOUND, revoke(s.at("nowhere", "never")))
 	s.want(t, protocol.Status_NOT_FOUND, &protocol.Request{Operation: "ed25519.sign", Location: loc, Message: []byte("m")})
 	s.want(t, protocol.Status_NOT_FOUND, &protocol.Request{Operation: "key.public", Location: loc})
 	if got := s.list(t, s.in("keys"), 10); len(got) != 1 || got[0] != "other" {
@@ -238,7 +234,7 @@ func testList(t *testing.T, s *suite) {
 
 	// A page may begin where nothing is, after what was removed meanwhile.
 	first := s.ask(t, &protocol.Request{Operation: "record.list", Location: s.in("keys"), Limit: 2})
-	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.remove", Location: first.Entries[1].Location})
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.revoke", Location: first.Entries[1].Location})
 	rest := s.ask(t, &protocol.Request{Operation: "record.list", Location: s.in("keys"), After: first.Next})
 	if len(rest.Entries) != n-2 || string(rest.Entries[0].Location.Record) != all[2] {
 		t.Errorf("after a removed record come %d entries", len(rest.Entries))
@@ -264,5 +260,142 @@ func testZoneKey(t *testing.T, s *suite) {
 		s.wantInvalid(t, "location", &protocol.Request{Operation: "zone.key"})
 	} else {
 		s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.key"})
+	}
+}
+
+func testExists(t *testing.T, s *suite) {
+	exists := func(loc *protocol.Location) bool {
+		t.Helper()
+		return s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.exists", Location: loc}).Exists
+	}
+	loc := s.at("keys", "main")
+	if exists(loc) {
+		t.Error("it exists before it was made")
+	}
+	s.generate(t, loc)
+	if !exists(loc) || exists(s.at("keys", "other")) || exists(s.at("other", "main")) {
+		t.Error("what was made does not exist, or what was not does")
+	}
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.revoke", Location: loc})
+	if exists(loc) {
+		t.Error("it exists after it was revoked")
+	}
+}
+
+// write is a request to store bytes as a record.
+func (s *suite) write(t testing.TB, loc *protocol.Location, kind string, raw []byte) *protocol.Request {
+	t.Helper()
+	req := &protocol.Request{Id: protocol.NewID(), Operation: "record.write", Location: loc, Kind: kind}
+	req.Secret = s.seal(t, req, "secret", raw)
+	return req
+}
+
+// seal seals a field of a request to the zone.
+func (s *suite) seal(t testing.TB, req *protocol.Request, field string, raw []byte) []byte {
+	t.Helper()
+	key := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.key", Location: req.Location}).PublicKey
+	sealed, err := protocol.Seal(key, req, field, protocol.ToZone, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
+}
+
+func testWrite(t *testing.T, s *suite) {
+	loc := s.at("records", "data")
+	if resp := s.want(t, protocol.Status_OK, s.write(t, loc, protocol.Data, []byte("some bytes"))); resp.Kind != protocol.Data || resp.PublicKey != nil {
+		t.Errorf("wrote %v", resp)
+	}
+	s.want(t, protocol.Status_EXISTS, s.write(t, loc, protocol.Data, []byte("others")))
+	s.want(t, protocol.Status_OK, s.write(t, s.at("records", "large"), protocol.Data, make([]byte, protocol.MaxSecret)))
+	// It is no key, and nothing that asks for one takes it for one.
+	s.want(t, protocol.Status_WRONG_KIND, &protocol.Request{Operation: "key.public", Location: loc})
+	s.want(t, protocol.Status_WRONG_KIND, &protocol.Request{Operation: "ed25519.sign", Location: loc, Message: []byte("m")})
+	s.want(t, protocol.Status_WRONG_KIND, &protocol.Request{Operation: "slip10.derive", Location: loc, Target: s.at("records", "derived"), Path: "m/0'"})
+	s.want(t, protocol.Status_OK, s.write(t, s.at("records", "key"), protocol.Ed25519, make([]byte, 32)))
+	s.sign(t, s.at("records", "key"), ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey), []byte("a key is a key"))
+
+	s.wantInvalid(t, "secret", s.write(t, s.at("records", "other"), protocol.Data, nil))
+	s.wantInvalid(t, "secret", s.write(t, s.at("records", "other"), protocol.Seed, make([]byte, 15)))
+	s.wantInvalid(t, "secret", s.write(t, s.at("records", "other"), protocol.Extended, make([]byte, 63)))
+	s.wantInvalid(t, "kind", s.write(t, s.at("records", "other"), protocol.Mnemonic, make([]byte, 64)))
+	for _, kind := range []string{protocol.Data, protocol.Seed, protocol.Mnemonic} { // these are not made as keys are
+		s.wantInvalid(t, "kind", &protocol.Request{Operation: "key.generate", Location: s.at("records", "other"), Kind: kind})
+	}
+	s.want(t, protocol.Status_NOT_FOUND, &protocol.Request{Operation: "key.public", Location: s.at("records", "other")})
+}
+
+// testVersions writes to the head: each write is a new version, and the old ones stay.
+func (s *suite) testVersions(t *testing.T) {
+	s = &suite{target: s.target, Client: s.Client, client: "versions"}
+	head := s.in("keys")
+	head.Head = true
+	version := func(n uint64) *protocol.Location {
+		loc := s.in("keys")
+		loc.Version = &n
+		return loc
+	}
+	s.want(t, protocol.Status_NOT_FOUND, &protocol.Request{Operation: "key.public", Location: head})
+	s.want(t, protocol.Status_NOT_FOUND, &protocol.Request{Operation: "key.public", Location: version(0)})
+	var keys []ed25519.PublicKey
+	for n := range uint64(3) {
+		resp := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "key.generate", Location: head, Kind: protocol.Ed25519})
+		if resp.Version == nil || *resp.Version != n {
+			t.Errorf("written as version %v, want %d", resp.Version, n)
+		}
+		keys = append(keys, resp.PublicKey)
+		s.sign(t, head, keys[n], []byte("by the last"))
+	}
+	s.generate(t, s.at("keys", "generic")) // moves no counter
+	for n, key := range keys {
+		s.sign(t, version(uint64(n)), key, []byte("by an old one"))
+	}
+	s.sign(t, head, keys[2], []byte("by the last"))
+	s.want(t, protocol.Status_NOT_FOUND, &protocol.Request{Operation: "key.public", Location: version(3)})
+	s.want(t, protocol.Status_EXISTS, &protocol.Request{Operation: "key.generate", Location: version(1), Kind: protocol.Ed25519})
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.revoke", Location: version(1)})
+	s.want(t, protocol.Status_NOT_FOUND, &protocol.Request{Operation: "key.public", Location: version(1)})
+	s.sign(t, version(0), keys[0], []byte("its neighbours are still there"))
+
+	resp := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.list", Location: s.in("keys")})
+	var listed []string
+	for _, e := range resp.Entries {
+		listed = append(listed, e.Location.Text())
+	}
+	slices.Sort(listed)
+	if want := []string{"versions/keys/@0", "versions/keys/@2", "versions/keys/generic"}; !slices.Equal(listed, want) {
+		t.Errorf("listed %q, want %q", listed, want)
+	}
+}
+
+// testHints gives records a hint, and lists those that have one.
+func (s *suite) testHints(t *testing.T) {
+	s = &suite{target: s.target, Client: s.Client, client: "hints"}
+	make := func(name string, hint []byte) *protocol.Request {
+		return &protocol.Request{Operation: "key.generate", Location: s.at("keys", name), Kind: protocol.Ed25519, Hint: hint}
+	}
+	longest := bytes.Repeat([]byte{0xff}, protocol.MaxHint)
+	s.want(t, protocol.Status_OK, make("a", []byte("red")))
+	s.want(t, protocol.Status_OK, make("b", []byte("red")))
+	s.want(t, protocol.Status_OK, make("c", longest))
+	s.want(t, protocol.Status_OK, make("d", nil))
+	s.wantInvalid(t, "hint", make("e", append(longest, 0)))
+	for hint, want := range map[string]string{"red": "ab", string(longest): "c", "re": "", "": "abcd"} {
+		req := &protocol.Request{Operation: "record.list", Location: s.in("keys")}
+		if hint != "" {
+			req.Hint = []byte(hint)
+		}
+		resp := s.want(t, protocol.Status_OK, req)
+		var got []string
+		for _, e := range resp.Entries {
+			got = append(got, string(e.Location.Record))
+			if hint != "" && string(e.Hint) != hint {
+				t.Errorf("asked for %q, got an entry with %q", hint, e.Hint)
+			}
+		}
+		slices.Sort(got)
+		if strings.Join(got, "") != want {
+			t.Errorf("with the hint %q: %q, want %s", hint, got, want)
+		}
 	}
 }

@@ -32,7 +32,7 @@ func (s *suite) testIDs(t *testing.T) {
 	if len(resp.Entries) != 1 || resp.Entries[0].Location.Text() != absent.Text() {
 		t.Errorf("listed as %v", resp.Entries)
 	}
-	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.remove", Location: absent})
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.revoke", Location: absent})
 
 	// A path and its id are one record.
 	public := s.generate(t, s.at("keys", "main"))
@@ -66,7 +66,7 @@ func (s *suite) testPaths(t *testing.T) {
 		}
 		// Remove half; the other half stays.
 		for _, name := range odd[:len(odd)/2] {
-			s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.remove", Location: at(name)})
+			s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.revoke", Location: at(name)})
 		}
 		for i, name := range odd {
 			status := protocol.Status_OK
@@ -101,21 +101,18 @@ func (s *suite) testPaths(t *testing.T) {
 	// The longest segment, and one byte more.
 	s.generate(t, s.at(long, "main"))
 	for _, loc := range []*protocol.Location{
-		s.at(long+"x", "main"), s.at("v", long+"x"), s.at("", "main"), s.at("v", ""), {Vault: []byte("v"), Record: []byte("r")},
+		s.at(long+"x", "main"), s.at("", "main"), s.at("v", ""), {Vault: []byte("v"), Record: []byte("r")},
 		{Client: []byte("c"), Record: []byte("r")}, {Client: []byte("c"), Vault: []byte("v"), Record: []byte("r"), Head: true},
 	} {
 		s.wantInvalid(t, "location", &protocol.Request{Operation: "key.public", Location: loc})
 	}
 
-	// A record's id is an HMAC with its path as the key, as it was in Rust. So a path
-	// that ends in NUL has the id of the path without it: a second name, which the
-	// local user may use, and a peer may not, since rules know the first alone.
-	second := protocol.Status_OK
-	if s.door == protocol.DoorPeer {
-		second = protocol.Status_DENIED
+	// A record's id is an HMAC with its path as the key, as it was in Rust: these
+	// paths would be second names of other records.
+	for _, name := range []string{"a\x00", "\x00", long[:protocol.MaxRecordPath+1]} {
+		s.wantInvalid(t, "location", &protocol.Request{Operation: "key.public", Location: s.at("v", name)})
 	}
-	s.generate(t, s.at("nul", "a"))
-	s.want(t, second, &protocol.Request{Operation: "key.public", Location: s.at("nul", "a\x00")})
+	s.generate(t, s.at("v", long[:protocol.MaxRecordPath]))
 }
 
 // testCallers has many callers at once, each of whom gets his own answers.
@@ -148,7 +145,7 @@ func (s *suite) testCallers(t *testing.T) {
 				if i%2 == 0 {
 					return nil
 				}
-				return s.Remove(ctx, own)
+				return s.Revoke(ctx, own)
 			}()
 			if err != nil {
 				t.Errorf("caller %d: %v", i, err)

@@ -237,8 +237,8 @@ func (p *peerNode) knows(t testing.TB, other *peerNode, name string) {
 	}
 }
 
-// newSocket serves a node's control socket and connects to it.
-func newSocket(t testing.TB, p *peerNode) *protocol.Conn {
+// serveSocket serves a node's control socket.
+func serveSocket(t testing.TB, p *peerNode) {
 	t.Helper()
 	l, err := control.Listen(p.Home())
 	if err != nil {
@@ -253,7 +253,12 @@ func newSocket(t testing.TB, p *peerNode) *protocol.Conn {
 			t.Errorf("control: %v", err)
 		}
 	})
-	conn, err := control.Dial(t.Context(), p.Home())
+}
+
+// dialSocket connects to the socket of a home.
+func dialSocket(t testing.TB, home string) *protocol.Conn {
+	t.Helper()
+	conn, err := control.Dial(t.Context(), home)
 	if err != nil {
 		t.Fatal(err)
 	}
