@@ -318,7 +318,7 @@ func docSealing(t *testing.T, now string) string {
 		{"A key on its way to the zone", "secret", ToZone, &Request{Id: vectorID(), Operation: "key.import", Kind: Ed25519,
 			Location: &Location{Client: []byte("wallet"), Vault: []byte("keys"), Record: []byte("main")}}, bytes.Repeat([]byte{0x42}, 32)},
 		{"A passphrase", "secret", ToZone, &Request{Id: vectorID(), Operation: "node.unlock"}, []byte("correct horse battery staple")},
-		{"Every part of a location, on the way to the asker", "sealed", ToAsker, &Request{Id: vectorID(), Operation: "key.import",
+		{"Every part of a location, on the way to the asker", "reply_key", ToAsker, &Request{Id: vectorID(), Operation: "bip39.generate",
 			Location: &Location{Client: []byte{0}, Vault: []byte("é"), Version: proto.Uint64(7)},
 			Target:   &Location{ClientId: bytes.Repeat([]byte{1}, 24), VaultId: bytes.Repeat([]byte{2}, 24), Head: true}}, []byte("a secret answer")},
 	}
@@ -342,7 +342,7 @@ func docSealing(t *testing.T, now string) string {
 				t.Fatal(err)
 			}
 		}
-		fmt.Fprintf(&b, "\n%s, in the field `%s`, for the request\n\n```\n%s```\n\n```\ninfo:\n%splaintext:\n%ssealed:\n%s```\n", v.name, v.field,
+		fmt.Fprintf(&b, "\n%s, for the field `%s` of the request\n\n```\n%s```\n\n```\ninfo:\n%splaintext:\n%ssealed:\n%s```\n", v.name, v.field,
 			text(v.req), lines(sealInfo(v.req, v.field, v.dir)), lines(v.plaintext), lines(sealed))
 	}
 	return b.String()
