@@ -259,6 +259,9 @@ func (l *lane) deliver(b []byte) error {
 		if c == nil {
 			continue // nobody waits for it any more
 		}
+		if c.sent < timeHead+len(c.request) {
+			return errPiece // an answer to what was not asked yet
+		}
 		whole, err := c.answer.add(p)
 		if err != nil {
 			return err

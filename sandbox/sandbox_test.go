@@ -216,10 +216,10 @@ func TestContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
-	if _, err := z.Call(ctx, append([]byte{'s'}, number(600)...)); err != context.DeadlineExceeded {
+	if _, err := z.Call(ctx, append([]byte{'s'}, number(5000)...)); err != context.DeadlineExceeded {
 		t.Errorf("a handler that sleeps: %v", err)
 	}
-	if d := time.Since(begin); d > 400*time.Millisecond {
+	if d := time.Since(begin); d > 2*time.Second {
 		t.Errorf("a call with 50 ms took %v", d)
 	}
 	if _, err := z.Call(ctx, []byte("e")); err != context.DeadlineExceeded {
@@ -227,7 +227,7 @@ func TestContext(t *testing.T) {
 	}
 	ctx2, cancel2 := context.WithCancel(context.Background())
 	time.AfterFunc(20*time.Millisecond, cancel2)
-	if _, err := z.Call(ctx2, append([]byte{'s'}, number(300)...)); err != context.Canceled {
+	if _, err := z.Call(ctx2, append([]byte{'s'}, number(5000)...)); err != context.Canceled {
 		t.Errorf("a call that is cancelled: %v", err)
 	}
 	// Neither holds up the next.
@@ -235,13 +235,14 @@ func TestContext(t *testing.T) {
 	if got, err := do(z, 'e', []byte("on")); err != nil || string(got) != "on" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if d := time.Since(begin); d > 200*time.Millisecond {
+	if d := time.Since(begin); d > 2*time.Second {
 		t.Errorf("a call behind two slow ones took %v", d)
 	}
 	if got, err := z.Call(context.Background(), []byte("d")); err != nil || string(got) != "none" {
 		t.Errorf("no deadline: %s, %v", got, err)
 	}
-	if got, err := do(z, 'd'); err != nil || !strings.HasPrefix(string(got), "19.") {
+	got, err := do(z, 'd')
+	if left, parseErr := time.ParseDuration(string(got)); err != nil || parseErr != nil || left > 20*time.Second || left < 10*time.Second {
 		t.Errorf("the deadline in the zone: %s, %v", got, err)
 	}
 	// The handler's context ends with the caller's. The caller has gone by then, so ask for the count.

@@ -164,6 +164,24 @@ func TestTamperedAnswers(t *testing.T) {
 	}
 }
 
+// An answer that comes before its request was written.
+func TestEarlyAnswer(t *testing.T) {
+	l := newLane(nil, end{}, sequence{}, sequence{})
+	c := &call{id: 1, request: []byte("request"), sent: timeHead + 6, done: make(chan struct{}, 1)}
+	l.lastID, l.waiting[1] = 1, c
+	answer := appendPiece(nil, 1, kindAnswer, 0, nil)
+	if err := l.deliver(answer); err != errPiece {
+		t.Errorf("before the last byte: %v", err)
+	}
+	c.sent++
+	if err := l.deliver(answer); err != nil || len(c.done) != 1 {
+		t.Errorf("afterwards: %v", err)
+	}
+	if err := l.deliver(appendPiece(nil, 2, kindAnswer, 0, nil)); err != errPiece {
+		t.Errorf("to what was never asked: %v", err)
+	}
+}
+
 // The zone's own counters, with a server in this process whose exit is seen.
 func TestServerCounters(t *testing.T) {
 	for name, tt := range map[string]struct {
