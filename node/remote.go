@@ -134,6 +134,9 @@ func (r *remote) stream(ctx context.Context) (*protocol.Conn, error) {
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
+		if r.n.dialing.Err() == nil {
+			return nil, ErrUnknownPeer // removed a moment ago
+		}
 		return nil, ErrClosed
 	}
 	if r.conn != nil {
