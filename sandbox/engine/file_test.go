@@ -1,0 +1,276 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"slices"
+	"testing"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// The real password hash, once: create, look at what was made, open it.
+func TestCreate(t *testing.T) {
+	e := newEngine(t)
+	create := func(passphrase string, cost uint32) *protocol.Response {
+		return ask(t, e, sealFor(t, e, &protocol.Request{Operation: "zone.create", Cost: cost}, passphrase))
+	}
+	for _, cost := range []uint32{1, 16, 23, 1 << 31} {
+		if r := want(t, create(passphrase, cost), protocol.Status_INVALID); r.Field != "cost" {
+			t.Errorf("cost %d: field %q", cost, r.Field)
+		}
+	}
+	want(t, create("", 17), protocol.Status_INVALID)
+	isEmpty(t, e, 0)
+	file := want(t, create(passphrase, 17), protocol.Status_OK).Snapshot
+	isEmpty(t, e, 0)
+	info := ok(t, e, &protocol.Request{Operation: "zone.inspect", Snapshot: file}).Info
+	if info.Version != "4.0" || len(info.Slots) != 1 || info.Slots[0].Kind != "passphrase" || info.Slots[0].Cost != 17 {
+		t.Errorf("inspected: %v", info)
+	}
+	want(t, ask(t, e, sign(t, "c/v/r")), protocol.Status_LOCKED) // it was given out, not opened
+	want(t, bring(t, e, file, passphrase, PartSize), protocol.Status_OK)
+	if p := paths(t, e); len(p) != 0 {
+		t.Errorf("a new snapshot holds %q", p)
+	}
+}
+
+func TestLocked(t *testing.T) {
+	e := newEngine(t)
+	for _, op := range protocol.Operations {
+		req := &protocol.Request{Operation: op.Name, Location: at(t, "c/v/r"), Message: []byte{}, Kind: protocol.Ed25519, Sequence: 1}
+		switch op.Name {
+		case "ed25519.sign":
+			req.Kind, req.Sequence = "", 0
+		case "key.generate":
+			req.Message, req.Sequence = nil, 0
+		case "key.public", "record.revoke", "record.exists":
+			req.Message, req.Kind, req.Sequence = nil, "", 0
+		case "zone.commit", "zone.abort":
+			req.Message, req.Kind, req.Location = nil, "", nil
+		case "zone.fold", "zone.adopt", "record.list":
+			req = &protocol.Request{Operation: op.Name}
+		default:
+			continue
+		}
+		want(t, ask(t, e, req), protocol.Status_LOCKED)
+	}
+	if key := ok(t, e, &protocol.Request{Operation: "zone.key"}).PublicKey; len(key) != 32 {
+		t.Errorf("a key of %d bytes", len(key))
+	}
+	isEmpty(t, e, 0)
+}
+
+func TestOpenInParts(t *testing.T) {
+	e, file := opened(t)
+	key := do(t, e, generate(t, "c/v/r"))
+	file = append(file, key.Change.Entry...)
+	for _, size := range []int{1, 7, 100, len(file) - 1, len(file), len(file) + 1} {
+		e := newEngine(t)
+		resp := want(t, bring(t, e, file, passphrase, size), protocol.Status_OK)
+		if int(resp.Length) != len(file) || resp.Base >= resp.Length || resp.Recovered || resp.Change.GetSequence() != 1 {
+			t.Errorf("%d at a time: %v", size, resp)
+		}
+		ok(t, e, sign(t, "c/v/r"))
+	}
+	// Empty parts are parts, and the end may come alone.
+	e = newEngine(t)
+	unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
+	ok(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, More: true})
+	ok(t, e, &protocol.Request{Operation: "zone.open", Snapshot: file, More: true})
+	ok(t, e, &protocol.Request{Operation: "zone.open"})
+	ok(t, e, sign(t, "c/v/r"))
+}
+
+func TestOpenFails(t *testing.T) {
+	_, file := opened(t)
+	garbage := make([]byte, 10_000)
+	rand.Read(garbage)
+	damaged := bytes.Clone(file)
+	damaged[len(damaged)-1] ^= 1
+	e := newEngine(t)
+	for name, tt := range map[string]struct {
+		file       []byte
+		passphrase string
+		want       protocol.Status
+	}{
+		"wrong passphrase":  {file, "wrong", protocol.Status_WRONG_KEY},
+		"empty passphrase":  {file, "", protocol.Status_WRONG_KEY},
+		"garbage":           {garbage, passphrase, protocol.Status_NOT_A_SNAPSHOT},
+		"nothing":           {nil, passphrase, protocol.Status_NOT_A_SNAPSHOT},
+		"a Rust snapshot":   {append([]byte("PARTI\x03\x00"), garbage...), passphrase, protocol.Status_UNSUPPORTED_VERSION},
+		"damaged":           {damaged, passphrase, protocol.Status_DAMAGED},
+		"cut":               {file[:len(file)-1], passphrase, protocol.Status_DAMAGED},
+		"a damaged journal": {append(bytes.Clone(file), garbage...), passphrase, protocol.Status_DAMAGED},
+		"too expensive":     {snapshotOfCost(t, "30"), passphrase, protocol.Status_TOO_EXPENSIVE},
+	} {
+		for _, size := range []int{1000, PartSize} {
+			if resp := bring(t, e, tt.file, tt.passphrase, size); resp.Status != tt.want {
+				t.Errorf("%s, %d at a time: %s %s", name, size, resp.Status.Code(), resp.Detail)
+			}
+			isEmpty(t, e, 0)
+			want(t, ask(t, e, sign(t, "c/v/r")), protocol.Status_LOCKED)
+			want(t, ask(t, e, &protocol.Request{Operation: "zone.open", Snapshot: file}), protocol.Status_UNAVAILABLE) // a part of nothing
+		}
+	}
+	// None of it stands in the way of the right one.
+	want(t, bring(t, e, file, passphrase, PartSize), protocol.Status_OK)
+	want(t, bring(t, e, file, passphrase, PartSize), protocol.Status_UNAVAILABLE)
+	want(t, ask(t, e, &protocol.Request{Operation: "zone.open", Snapshot: file}), protocol.Status_UNAVAILABLE)
+	ok(t, e, &protocol.Request{Operation: "record.list"})
+}
+
+// A snapshot that was not brought whole makes room for another.
+func TestOpenBegunAnew(t *testing.T) {
+	_, file := opened(t)
+	e := newEngine(t)
+	for n := range len(file) {
+		unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
+		resp := ask(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Snapshot: file[:n], More: true})
+		want(t, resp, protocol.Status_OK)
+	}
+	want(t, bring(t, e, file, passphrase, 100), protocol.Status_OK)
+	isEmpty(t, e, 2) // root key, record key
+}
+
+// The passphrase opens what it was sealed for.
+func TestOpenWithAnotherSecret(t *testing.T) {
+	e, file := newEngine(t), emptySnapshot(t)
+	open := func(sealedFor *protocol.Request, id []byte) *protocol.Response {
+		return ask(t, e, &protocol.Request{Id: id, Operation: "zone.open", Secret: sealedFor.Secret, Snapshot: file})
+	}
+	req := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
+	want(t, open(req, protocol.NewID()), protocol.Status_INVALID)
+	other := sealFor(t, e, &protocol.Request{Operation: "zone.create"}, passphrase)
+	want(t, open(other, other.Id), protocol.Status_INVALID)
+	stranger := newEngine(t)
+	foreign := sealFor(t, stranger, &protocol.Request{Operation: "node.unlock"}, passphrase)
+	want(t, open(foreign, foreign.Id), protocol.Status_INVALID)
+	wrong := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, "wrong")
+	want(t, open(wrong, wrong.Id), protocol.Status_WRONG_KEY)
+	want(t, open(wrong, wrong.Id), protocol.Status_INVALID) // the second time
+	want(t, open(req, req.Id), protocol.Status_OK)
+}
+
+// fold takes a fresh file out of the engine.
+func fold(t testing.TB, e *Engine) (file []byte, parts int) {
+	t.Helper()
+	req := &protocol.Request{Operation: "zone.fold"}
+	for {
+		resp := ok(t, e, req)
+		file = append(file, resp.Snapshot...)
+		parts++
+		if !resp.More {
+			return file, parts
+		}
+		if len(resp.Snapshot) != PartSize {
+			t.Fatalf("a part of %d bytes, and more to come", len(resp.Snapshot))
+		}
+		req = &protocol.Request{Operation: "zone.fold", More: true}
+	}
+}
+
+func TestFoldAndAdopt(t *testing.T) {
+	e, file := opened(t)
+	adopt := &protocol.Request{Operation: "zone.adopt"}
+	want(t, ask(t, e, &protocol.Request{Operation: "zone.fold", More: true}), protocol.Status_UNAVAILABLE)
+	want(t, ask(t, e, adopt), protocol.Status_UNAVAILABLE)
+
+	first := do(t, e, generate(t, "c/v/first"))
+	file = append(file, first.Change.Entry...)
+	pending := ok(t, e, generate(t, "c/v/pending"))
+	want(t, ask(t, e, &protocol.Request{Operation: "zone.fold"}), protocol.Status_UNAVAILABLE)
+	ok(t, e, &protocol.Request{Operation: "zone.abort", Sequence: pending.Change.Sequence})
+
+	abandoned, _ := fold(t, e) // the disk was full: nobody adopts it
+	folded, _ := fold(t, e)
+	if bytes.Equal(abandoned, folded) {
+		t.Error("two files are the same")
+	}
+	adopt.Id = nil
+	ok(t, e, adopt)
+	adopt.Id = nil
+	want(t, ask(t, e, adopt), protocol.Status_UNAVAILABLE) // twice
+	second := do(t, e, generate(t, "c/v/second"))
+	entry := second.Change.Entry
+	for name, tt := range map[string]struct {
+		file []byte
+		n    int
+	}{
+		"the old file": {file, 1}, "the new file": {folded, 1}, "the new file, with what came after": {append(bytes.Clone(folded), entry...), 2},
+		"the abandoned file": {abandoned, 1},
+	} {
+		e := newEngine(t)
+		want(t, bring(t, e, tt.file, passphrase, PartSize), protocol.Status_OK)
+		if p := paths(t, e); len(p) != tt.n {
+			t.Errorf("%s holds %q", name, p)
+		}
+	}
+	for _, file := range [][]byte{append(bytes.Clone(file), entry...), append(bytes.Clone(abandoned), entry...)} {
+		want(t, bring(t, newEngine(t), file, passphrase, PartSize), protocol.Status_DAMAGED)
+	}
+
+	// A file that is older than the state is not adopted.
+	fold(t, e)
+	do(t, e, generate(t, "c/v/third"))
+	want(t, ask(t, e, &protocol.Request{Operation: "zone.adopt"}), protocol.Status_UNAVAILABLE)
+	// Nor one that was not given out whole.
+	fold(t, e)
+	ok(t, e, &protocol.Request{Operation: "zone.adopt"})
+}
+
+// A file of several parts, and of which one is exactly full.
+func TestFoldInParts(t *testing.T) {
+	e, _ := opened(t)
+	value := make([]byte, 64<<10)
+	for i := range 150 {
+		l := &protocol.Location{Client: []byte("c"), Vault: []byte{'k', byte(i)}}
+		do(t, e, &protocol.Request{Operation: "store.put", Location: l, Value: value})
+	}
+	ok(t, e, &protocol.Request{Operation: "zone.fold"}) // one part, and then anew
+	want(t, ask(t, e, &protocol.Request{Operation: "zone.adopt"}), protocol.Status_UNAVAILABLE)
+	file, parts := fold(t, e)
+	if parts < 3 {
+		t.Errorf("%d parts", parts)
+	}
+	if n, _ := read(t, file).DB.Freeze().Clients[0].Items(); n != 150 {
+		t.Errorf("the file has %d items", n)
+	}
+	other := newEngine(t)
+	want(t, bring(t, other, file, passphrase, 1<<20), protocol.Status_OK)
+	ok(t, e, &protocol.Request{Operation: "zone.adopt"})
+}
+
+// What is not a request gets an error, what is not a good one a status, and
+// neither a panic.
+func FuzzServe(f *testing.F) {
+	e, _ := opened(f)
+	do(f, e, generate(f, "c/v/r"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		out, err := e.Serve(context.Background(), b)
+		if err != nil {
+			return
+		}
+		resp := new(protocol.Response)
+		if err := protocol.Unmarshal(out, resp); err != nil {
+			t.Fatal(err)
+		}
+		if resp.Status == protocol.Status_STATUS_UNSPECIFIED || resp.Status == protocol.Status_INTERNAL && resp.Change == nil &&
+			!slices.Contains(internal, operation(b)) {
+			t.Errorf("status %s", resp.Status.Code())
+		}
+		if resp.Change != nil {
+			ok(t, e, &protocol.Request{Operation: "zone.abort", Sequence: resp.Change.Sequence})
+		}
+	})
+}
+
+// internal are the operations whose wrong use by the node itself is an internal error.
+var internal = []string{"zone.commit"}
+
+func operation(b []byte) string {
+	req := new(protocol.Request)
+	protocol.Unmarshal(b, req)
+	return req.Operation
+}

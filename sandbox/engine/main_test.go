@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+	"testing"
+
+	"filippo.io/age"
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
+	"github.com/stronghold-go/stronghold/snapshot"
+	"go.uber.org/goleak"
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const passphrase = "correct horse battery staple"
+
+// emptySnapshot makes a file from snapshot/FORMAT.md alone, without the code of
+// package snapshot, and with a password hash that takes no time: no writer of
+// ours makes one.
+func emptySnapshot(t testing.TB) []byte { return snapshotOfCost(t, "1") }
+
+// snapshotOfCost says another cost than the 1 that its slot was made with.
+func snapshotOfCost(t testing.TB, cost string) []byte {
+	t.Helper()
+	var root [32]byte
+	rand.Read(root[:])
+	derive := func(purpose string, salt []byte) []byte {
+		key, err := hkdf.Key(sha256.New, root[:], salt, "stronghold/4 "+purpose+"\x00", 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	recipient, err := age.NewScryptRecipient(passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient.SetWorkFactor(1)
+	var slot bytes.Buffer
+	w, err := age.Encrypt(&slot, recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(root[:])
+	w.Close()
+
+	id := make([]byte, 16)
+	rand.Read(id)
+	file := append([]byte("PARTI\x04\x00"), id...)
+	file = append(file, 1, 1)
+	data := bytes.Replace(slot.Bytes(), []byte(" 1\n"), []byte(" "+cost+"\n"), 1)
+	file = binary.BigEndian.AppendUint16(file, uint16(len(data)))
+	file = append(file, data...)
+	file = append(file, 0, 0)
+	h := hmac.New(sha256.New, derive("header", id))
+	h.Write(file)
+	mac := h.Sum(nil)
+	file = append(file, mac...)
+
+	head := binary.BigEndian.AppendUint64([]byte("I"), 12+16)
+	file = append(file, head...)
+	file = binary.BigEndian.AppendUint32(file, crc32.Checksum(head, crc32.MakeTable(crc32.Castagnoli)))
+	aead, err := chacha20poly1305.New(derive("index", id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce := [12]byte{11: 1}
+	return aead.Seal(file, nonce[:], make([]byte, 12), mac)
+}
+
+func newEngine(t testing.TB) *Engine {
+	t.Helper()
+	arena, err := memory.NewArena(ArenaSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(arena.Destroy)
+	e, err := New(arena)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// ask is one request, with an id if it has none.
+func ask(t testing.TB, e *Engine, req *protocol.Request) *protocol.Response {
+	t.Helper()
+	if req.Id == nil {
+		req.Id = protocol.NewID()
+	}
+	resp, err := e.Handle(context.Background(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// want fails unless resp has the status.
+func want(t testing.TB, resp *protocol.Response, status protocol.Status) *protocol.Response {
+	t.Helper()
+	if resp.Status != status {
+		t.Errorf("got %s (%s: %s), want %s", resp.Status.Code(), resp.Field, resp.Detail, status.Code())
+	}
+	return resp
+}
+
+func ok(t testing.TB, e *Engine, req *protocol.Request) *protocol.Response {
+	t.Helper()
+	return want(t, ask(t, e, req), protocol.Status_OK)
+}
+
+// do is ok, and the second step if there is one.
+func do(t testing.TB, e *Engine, req *protocol.Request) *protocol.Response {
+	t.Helper()
+	resp := ok(t, e, req)
+	if resp.Change != nil {
+		ok(t, e, &protocol.Request{Operation: "zone.commit", Sequence: resp.Change.Sequence})
+	}
+	return resp
+}
+
+// sealFor seals a secret for a request, as the person who brings it does.
+func sealFor(t testing.TB, e *Engine, req *protocol.Request, secret string) *protocol.Request {
+	t.Helper()
+	if req.Id == nil {
+		req.Id = protocol.NewID()
+	}
+	var err error
+	if req.Secret, err = protocol.Seal(e.key.Public(), req, "secret", protocol.ToZone, []byte(secret)); err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+// bring brings a file in parts of this size, and returns the last answer.
+func bring(t testing.TB, e *Engine, file []byte, passphrase string, size int) *protocol.Response {
+	t.Helper()
+	unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
+	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: []byte("a device")}
+	for {
+		n := min(size, len(file))
+		req.Snapshot, file = file[:n], file[n:]
+		req.More = len(file) > 0
+		resp := ask(t, e, req)
+		if resp.Status != protocol.Status_OK || !req.More {
+			return resp
+		}
+		req = &protocol.Request{Operation: "zone.open"}
+	}
+}
+
+// opened is an engine with an empty state, and the file it came from.
+func opened(t testing.TB) (*Engine, []byte) {
+	t.Helper()
+	e, file := newEngine(t), emptySnapshot(t)
+	want(t, bring(t, e, file, passphrase, PartSize), protocol.Status_OK)
+	return e, file
+}
+
+func at(t testing.TB, text string) *protocol.Location {
+	t.Helper()
+	l, err := protocol.ParseLocation(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func generate(t testing.TB, text string) *protocol.Request {
+	return &protocol.Request{Operation: "key.generate", Location: at(t, text), Kind: protocol.Ed25519}
+}
+
+func sign(t testing.TB, text string) *protocol.Request {
+	return &protocol.Request{Operation: "ed25519.sign", Location: at(t, text), Message: []byte("a message")}
+}
+
+// paths are the text forms of all locations in a listing.
+func paths(t testing.TB, e *Engine) (all []string) {
+	t.Helper()
+	for _, entry := range ok(t, e, &protocol.Request{Operation: "record.list"}).Entries {
+		all = append(all, entry.Location.Text())
+	}
+	return all
+}
+
+// isEmpty fails unless nothing but what it has to keep is left in the arena.
+func isEmpty(t testing.TB, e *Engine, keeps int) {
+	t.Helper()
+	var free []*memory.Secret
+	for {
+		s, err := e.arena.New(64)
+		if err != nil {
+			break
+		}
+		free = append(free, s)
+	}
+	if kept := e.arena.Size()/64 - len(free); kept != keeps {
+		t.Errorf("%d pieces are left in the arena, want %d", kept, keeps)
+	}
+	for _, s := range slices.Backward(free) {
+		s.Destroy()
+	}
+}
+
+// read opens a file outside of any engine.
+func read(t testing.TB, file []byte) *snapshot.State {
+	t.Helper()
+	arena, err := memory.NewArena(512 << 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(arena.Destroy)
+	s, err := snapshot.Read(bytes.NewReader(file), []byte(passphrase), snapshot.Options{Arena: arena})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
