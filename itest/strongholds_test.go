@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -69,11 +70,16 @@ var firstHome = sync.OnceValues(func() (string, error) {
 // newHome returns a home of its own, with an identity of its own.
 func newHome(t testing.TB) string {
 	t.Helper()
+	return newHomeIn(t, t.TempDir())
+}
+
+func newHomeIn(t testing.TB, dir string) string {
+	t.Helper()
 	first, err := firstHome()
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := filepath.Join(t.TempDir(), "home")
+	home := filepath.Join(dir, "home")
 	if err := os.Mkdir(home, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +269,7 @@ func dialSocket(t testing.TB, home string) *protocol.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := conn.Close(); err != nil && !errors.Is(err, protocol.ErrClosed) {
+		if err := conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) { // the node may have ended first
 			t.Errorf("socket: %v", err)
 		}
 	})
