@@ -46,9 +46,9 @@ func count(least, most int) string {
 	case least == most:
 		return fmt.Sprintf("%d arguments", most)
 	case least == 0:
-		return fmt.Sprintf("at most %d", most)
+		return fmt.Sprintf("at most %d arguments", most)
 	}
-	return fmt.Sprintf("%d to %d arguments", least, most)
+	return fmt.Sprintf("%d or %d arguments", least, most)
 }
 
 // flagError is a wrong flag, with the one that may have been meant.

@@ -94,6 +94,7 @@ var outcomes = map[protocol.Status]outcome{
 func explain(ctx context.Context, err error, remote bool) *failure {
 	var f *failure
 	var refused *protocol.Error
+	var home *local.HomeError
 	switch {
 	case errors.As(err, &f):
 		return f
@@ -109,6 +110,9 @@ func explain(ctx context.Context, err error, remote bool) *failure {
 		return failed("home_exists", "this home exists already, and stays as it is", "name another with --home")
 	case errors.Is(err, local.ErrInUse), errors.Is(err, control.ErrInUse):
 		return failed("in_use", "another node runs on this home", "`shnode status` tells about it")
+	case errors.As(err, &home):
+		return failed("home", home.Path+": "+home.Reason,
+			"a home and its files belong to the user who runs shnode, with modes 0700 and 0600; config.toml holds `listen` and nothing else")
 	case errors.Is(err, control.ErrForeign):
 		return failed("foreign", err.Error(), "who can put a socket into the home? it must belong to the user who runs shnode, with mode 0700")
 	case errors.Is(err, control.ErrOpenHome):
@@ -116,7 +120,7 @@ func explain(ctx context.Context, err error, remote bool) *failure {
 	case errors.Is(err, control.ErrTooLong):
 		return failed("path_too_long", err.Error(), "choose a shorter one with --home")
 	case errors.Is(err, protocol.ErrFrameTooLong):
-		return tooLong()
+		return failed("too_long", "this is too long: a request holds at most 1 MiB, with what goes around it", "")
 	case errors.Is(err, context.DeadlineExceeded):
 		return unanswered("no answer within the time given")
 	case errors.Is(err, protocol.ErrClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -139,6 +143,12 @@ func explainStatus(e *protocol.Error, remote bool) *failure {
 		o = outcome{exit: exitFailed, hint: "is the node of a newer version? `shnode version` tells this one's"}
 	}
 	f := &failure{exit: o.exit, code: e.Status.Code(), message: e.Error(), hint: o.hint, requestID: e.RequestID}
+	if e.Status == protocol.Status_EXISTS && e.Operation == "peer.add" {
+		f.hint = "`shnode peer ls` tells what is taken"
+	}
+	if e.Status == protocol.Status_UNAVAILABLE && e.Detail != "" {
+		f.message = e.Detail // "unavailable" adds nothing
+	}
 	if remote && o.remote != "" {
 		f.hint = o.remote
 	}
@@ -153,12 +163,7 @@ func explainStatus(e *protocol.Error, remote bool) *failure {
 
 func unanswered(message string) *failure {
 	return &failure{exit: exitUnreachable, code: "unreachable", message: message,
-		hint: "a change may have happened all the same; wait longer with --timeout, or see `shnode status`"}
-}
-
-func tooLong() *failure {
-	return failed("too_long", fmt.Sprintf("the message is too long: what is sent at once is at most %d bytes", protocol.MaxFrame),
-		"sign a digest of it, and have whoever verifies make the same one: `sha256sum < FILE | shnode sign LOC`")
+		hint: "wait longer with --timeout; if a change was asked for, look whether it happened"}
 }
 
 // fail prints f, to stderr, or with --json to stdout, and returns its exit code.

@@ -24,7 +24,7 @@ func (a *app) initCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "make a home: identity, configuration, an empty policy, an empty encrypted snapshot",
-		Long: `init makes a home and asks for the passphrase that its snapshot is encrypted with.
+		Long: `init makes a home, and asks for the passphrase to encrypt its snapshot with.
 A home that exists is left as it is. The new node's peer id goes to stdout.`,
 		Example: `  shnode init
   shnode init --home /srv/signer --passphrase-file /run/secrets/signer`,

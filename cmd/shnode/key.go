@@ -263,7 +263,7 @@ func (a *app) keyRemoveCommand() *cobra.Command {
 				return err
 			}
 			return a.ask(cmd.Context(), func(c protocol.Client) error {
-				if err := c.Remove(cmd.Context(), loc); err != nil {
+				if err := c.Revoke(cmd.Context(), loc); err != nil {
 					return err
 				}
 				a.talkf("removed %s", loc.Text())

@@ -6,11 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stronghold-go/stronghold/permissions"
 	"github.com/stronghold-go/stronghold/protocol"
 )
-
-// maxPolicy is the longest policy that fits a request, in bytes.
-const maxPolicy = protocol.MaxFrame - 4096
 
 func (a *app) policyCommand() *cobra.Command {
 	return group(&cobra.Command{
@@ -58,7 +56,7 @@ request is held against it. A file with an error changes nothing.`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			text, err := a.read(ctx, "the policy", args[0], maxPolicy)
+			text, err := a.read(ctx, "the policy", args[0], permissions.MaxText)
 			if err != nil {
 				return err
 			}

@@ -148,6 +148,9 @@ func (a *app) unlockFromFile(ctx context.Context, home string) error {
 	if err == nil {
 		return nil
 	}
+	if ctx.Err() != nil { // we stopped it
+		return context.Cause(ctx)
+	}
 	if f := failureOf(cmd, out); f != nil {
 		return f
 	}

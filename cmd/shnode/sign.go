@@ -38,13 +38,16 @@ request: a little less than 1 MiB.`,
 			}
 			message, err := a.message(ctx, args[1:], protocol.MaxFrame)
 			if errors.As(err, new(*tooMuch)) {
-				return tooLong()
+				return errMessageTooLong
 			}
 			if err != nil {
 				return err
 			}
 			return a.ask(ctx, func(c protocol.Client) error {
 				sig, err := c.Sign(ctx, loc, message)
+				if errors.Is(err, protocol.ErrFrameTooLong) {
+					return errMessageTooLong
+				}
 				if err != nil {
 					return err
 				}
@@ -62,6 +65,9 @@ request: a little less than 1 MiB.`,
 	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "replace the file that is there")
 	return cmd
 }
+
+var errMessageTooLong = failed("too_long", "the message is too long: with what goes around it, a request holds at most 1 MiB",
+	"sign a digest of it, and have whoever verifies make the same one: `sha256sum < FILE | shnode sign LOC`")
 
 // message reads what is to be signed or verified.
 func (a *app) message(ctx context.Context, args []string, limit int) ([]byte, error) {

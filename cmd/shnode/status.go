@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,30 +59,28 @@ func (a *app) awaitNode(ctx context.Context, unlocked bool) (*protocol.NodeStatu
 	defer cancel()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
+	last := control.ErrNotRunning // why it is not as wanted, when time is up
 	for {
 		var s *protocol.NodeStatus
 		err := a.ask(ctx, func(c protocol.Client) (err error) {
 			s, err = c.Status(ctx)
 			return err
 		})
-		if err == nil && (!unlocked || !s.Locked) {
+		switch {
+		case err == nil && (!unlocked || !s.Locked):
 			return s, nil
-		}
-		if err != nil && ctx.Err() == nil && explain(ctx, err, false).exit != exitUnreachable {
+		case err == nil:
+			last = &protocol.Error{Status: protocol.Status_LOCKED, Operation: "node.status"}
+		case ctx.Err() == nil && explain(ctx, err, false).exit != exitUnreachable:
 			return nil, err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			switch {
-			case context.Cause(ctx) != context.DeadlineExceeded:
+			if context.Cause(ctx) != context.DeadlineExceeded {
 				return nil, context.Cause(ctx)
-			case err == nil:
-				return nil, &protocol.Error{Status: protocol.Status_LOCKED, Operation: "node.status"}
-			case errors.Is(err, control.ErrNotRunning):
-				return nil, control.ErrNotRunning
 			}
-			return nil, context.DeadlineExceeded
+			return nil, last
 		}
 	}
 }
@@ -142,16 +139,20 @@ func statusOf(s *protocol.NodeStatus, running bool) statusJSON {
 }
 
 // layerHints say what to do about a layer of the zone that is missing. The
-// names are those of sandbox.Layer. A layer without a row is missing for its
-// note's reason, and nothing helps.
+// names are those of sandbox.Layer. For one without a row nothing helps but
+// another system.
 var layerHints = map[string]string{
-	"locked memory":  "raise the limit of locked memory: `ulimit -l`, or LimitMEMLOCK= of the service",
-	"syscall filter": "use a build without -race and with CGO_ENABLED=0, on a Linux whose kernel has seccomp",
-	"Landlock":       "a Linux of 5.13 or newer has it, if its kernel is booted with lsm=landlock,…",
-	"non-dumpable":   "Linux only",
-	"private uid":    "only a node that is started as root can give its zone a uid of its own",
-	"namespaces":     "only a node that is started as root can have them without weakening the rest",
+	"syscall filter": pureGo,
+	"Landlock":       pureGo,
+	"locked memory":  "the zone's memory can be swapped out: raise the limit of locked memory, `ulimit -l` or LimitMEMLOCK= of the service",
+	"private uid":    onlyRoot,
+	"namespaces":     onlyRoot,
 }
+
+const (
+	pureGo   = "the syscall filter and Landlock take Linux, 5.13 or newer, and a build without C: CGO_ENABLED=0 go build ./cmd/shnode"
+	onlyRoot = "only a node that root starts can give its zone a uid and namespaces of its own"
+)
 
 func (a *app) printStatus(s *protocol.NodeStatus, running bool) error {
 	st := statusOf(s, running)
@@ -171,7 +172,10 @@ func (a *app) printStatus(s *protocol.NodeStatus, running bool) error {
 	}
 	if running {
 		rows = append(rows, []string{"peers", fmt.Sprintf("%d known, %d connected", st.Peers, st.Connected)})
-		saved := "nothing since the start"
+		saved := "nothing since it was unlocked"
+		if st.Locked {
+			saved = "-"
+		}
 		if st.Saved != "" {
 			saved = st.Saved
 		}
@@ -188,6 +192,7 @@ func (a *app) printStatus(s *protocol.NodeStatus, running bool) error {
 	if err := a.table(append(rows, zoneRows(st.Zone)...)); err != nil {
 		return err
 	}
+	a.hintLayers(st.Zone)
 	switch {
 	case !running:
 		a.hint("start it with `shnode run`")
@@ -214,24 +219,27 @@ func zoneRows(z *zoneJSON) [][]string {
 		rows = append(rows, []string{"", "the one before it ended: " + z.Ended})
 	}
 	for _, l := range z.Layers {
-		mark, why := "+ ", ""
-		if !l.Active {
-			mark = "- "
-			why = strings.Join(nonEmpty("missing", l.Note, l.Hint), "; ")
+		if l.Active {
+			rows = append(rows, []string{"", "+ " + l.Name})
+		} else {
+			rows = append(rows, []string{"", "- " + l.Name + " is missing: " + dash(l.Note)})
 		}
-		rows = append(rows, []string{"", mark + l.Name, why})
 	}
 	return rows
 }
 
-func nonEmpty(parts ...string) []string {
-	var out []string
-	for _, p := range parts {
-		if p != "" {
-			out = append(out, p)
+// hintLayers says what to do about missing layers, each thing once.
+func (a *app) hintLayers(z *zoneJSON) {
+	if z == nil {
+		return
+	}
+	var said []string
+	for _, l := range z.Layers {
+		if l.Hint != "" && !slices.Contains(said, l.Hint) {
+			said = append(said, l.Hint)
+			a.hint(l.Hint)
 		}
 	}
-	return out
 }
 
 // moment is a time of a node as RFC 3339, in UTC.
@@ -248,20 +256,31 @@ func (a *app) unlockCommand() *cobra.Command {
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			return a.ask(ctx, func(c protocol.Client) error {
-				passphrase, err := a.passphrase(ctx, false)
-				if err != nil {
-					return err
-				}
-				defer passphrase.Destroy()
-				if err := c.Unlock(ctx, passphrase.Bytes()); err != nil {
-					return err
-				}
-				a.talkf("unlocked")
-				return a.printIf(map[string]bool{"locked": false})
-			})
+			return a.ask(ctx, func(c protocol.Client) error { return a.unlock(ctx, c) })
 		},
 	}
+}
+
+func (a *app) unlock(ctx context.Context, c protocol.Client) error {
+	// Before anybody types.
+	s, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if !s.Locked {
+		a.talkf("it is unlocked already; no passphrase was looked at")
+		return a.printIf(map[string]bool{"locked": false})
+	}
+	passphrase, err := a.passphrase(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer passphrase.Destroy()
+	if err := c.Unlock(ctx, passphrase.Bytes()); err != nil {
+		return err
+	}
+	a.talkf("unlocked")
+	return a.printIf(map[string]bool{"locked": false})
 }
 
 func (a *app) lockCommand() *cobra.Command {

@@ -119,6 +119,9 @@ func readSecret(ctx context.Context, prompt string) (secret []byte, err error) {
 		fmt.Fprintf(out, "%s ", prompt)
 		defer fmt.Fprintln(out)
 		secret, err = await(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+		if err == io.EOF { // Ctrl-D: nothing was typed
+			err = nil
+		}
 		if ctx.Err() != nil {
 			term.Restore(fd, before) // ReadPassword still waits, with echo off
 		}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stronghold-go/stronghold/node/control"
+	"github.com/stronghold-go/stronghold/node/local"
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// The exit code of every status, spelled out: scripts count on it.
+var statusExits = map[protocol.Status]int{
+	protocol.Status_INVALID:             2,
+	protocol.Status_UNSUPPORTED:         1,
+	protocol.Status_DENIED:              3,
+	protocol.Status_LIMITED:             1,
+	protocol.Status_LOCKED:              6,
+	protocol.Status_NOT_FOUND:           7,
+	protocol.Status_EXISTS:              1,
+	protocol.Status_WRONG_KIND:          1,
+	protocol.Status_WRONG_KEY:           6,
+	protocol.Status_DAMAGED:             8,
+	protocol.Status_UNSUPPORTED_VERSION: 8,
+	protocol.Status_NOT_A_SNAPSHOT:      8,
+	protocol.Status_NO_SPACE:            1,
+	protocol.Status_OUTCOME_UNKNOWN:     1,
+	protocol.Status_UNAVAILABLE:         5,
+	protocol.Status_INTERNAL:            1,
+	protocol.Status_MISSING:             7,
+	protocol.Status_TOO_EXPENSIVE:       8,
+}
+
+func TestExplainStatus(t *testing.T) {
+	for n := range protocol.Status_name {
+		status := protocol.Status(n)
+		if status == protocol.Status_OK {
+			continue
+		}
+		want, ok := statusExits[status]
+		if !ok && status != protocol.Status_STATUS_UNSPECIFIED {
+			t.Errorf("%v: no exit code", status)
+		}
+		if status == protocol.Status_STATUS_UNSPECIFIED {
+			want = 1
+		}
+		refused := &protocol.Error{Status: status, Operation: "ed25519.sign", Detail: "detail", RequestID: []byte{1}}
+		for _, remote := range []bool{false, true} {
+			f := explain(t.Context(), fmt.Errorf("wrapped: %w", refused), remote)
+			if f.exit != want || f.code != status.Code() {
+				t.Errorf("%v, remote %v: exit %d, code %s; want %d", status, remote, f.exit, f.code, want)
+			}
+			if f.message == "" || len(f.requestID) == 0 {
+				t.Errorf("%v: not told: %+v", status, f)
+			}
+			if f.hint == "" && status != protocol.Status_INVALID {
+				t.Errorf("%v: no hint", status)
+			}
+		}
+	}
+	// A status of a version to come.
+	if f := explain(t.Context(), &protocol.Error{Status: 99}, false); f.exit != 1 || f.hint == "" {
+		t.Errorf("unknown status: %+v", f)
+	}
+	f := explain(t.Context(), &protocol.Error{Status: protocol.Status_LIMITED, RetryAfter: 1500 * time.Millisecond}, true)
+	if f.hint != "ask again in 1.5s" {
+		t.Errorf("limited: hint %q", f.hint)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	interrupted, interrupt := context.WithCancelCause(t.Context())
+	interrupt(interruption{os.Interrupt})
+	for _, test := range []struct {
+		ctx  context.Context
+		err  error
+		exit int
+		code string
+	}{
+		{t.Context(), errors.New("anything"), 1, "failed"},
+		{t.Context(), usage("no", ""), 2, "usage"},
+		{t.Context(), control.ErrNotRunning, 5, "not_running"},
+		{t.Context(), fmt.Errorf("x: %w", context.DeadlineExceeded), 5, "unreachable"},
+		{t.Context(), fmt.Errorf("x: %w", protocol.ErrClosed), 5, "unreachable"},
+		{t.Context(), fmt.Errorf("x: %w: %w", protocol.ErrNotSent, protocol.ErrFrameTooLong), 1, "too_long"},
+		{t.Context(), local.ErrNoHome, 7, "no_home"},
+		{t.Context(), local.ErrHomeExists, 1, "home_exists"},
+		{t.Context(), local.ErrInUse, 1, "in_use"},
+		{t.Context(), control.ErrInUse, 1, "in_use"},
+		{t.Context(), control.ErrForeign, 1, "foreign"},
+		{t.Context(), control.ErrOpenHome, 1, "open_home"},
+		{t.Context(), control.ErrTooLong, 1, "path_too_long"},
+		{t.Context(), &local.HomeError{Path: "config.toml", Reason: "bad"}, 1, "home"},
+		{t.Context(), &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, 7, "not_found"},
+		{t.Context(), &fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, 1, "permission"},
+		{t.Context(), &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 1, "no_space"},
+		{interrupted, errors.New("anything"), 130, "interrupted"},
+		{interrupted, &protocol.Error{Status: protocol.Status_UNAVAILABLE}, 130, "interrupted"},
+	} {
+		f := explain(test.ctx, test.err, false)
+		if f.exit != test.exit || f.code != test.code {
+			t.Errorf("%v: exit %d, code %s; want %d, %s", test.err, f.exit, f.code, test.exit, test.code)
+		}
+	}
+}
