@@ -32,6 +32,10 @@ type target struct {
 var nodes = []string{"node.lock", "node.status", "node.unlock", "peer.add", "peer.list", "peer.ping", "peer.remove", "peer.rename",
 	"policy.apply", "policy.can", "policy.show", "policy.test", "snapshot.save", "vault.collect"}
 
+// unbuilt are operations that are in the table, have their case here, and that
+// nobody answers yet.
+var unbuilt = []string{"peer.ping", "peer.remove", "peer.rename"}
+
 // admits says whether the target answers an operation with anything but UNSUPPORTED.
 func (tg *target) admits(op *protocol.Operation) bool {
 	return op.Door >= tg.door && !(tg.engine != nil && slices.Contains(nodes, op.Name))
@@ -103,7 +107,12 @@ func TestConformance(t *testing.T) {
 					switch {
 					case test == nil:
 						t.Error("the operation has no conformance case")
-					case tg.admits(op):
+					case !tg.admits(op): // testDoors has asked for it
+					case slices.Contains(unbuilt, op.Name):
+						if resp := s.ask(t, s.sample(t, op)); resp.Status != protocol.Status_UNSUPPORTED {
+							t.Errorf("it is answered now, with %v: take it off the list unbuilt", resp.Status)
+						}
+					default:
 						test(t, &suite{target: tg, Client: s.Client, client: op.Name})
 					}
 				})
@@ -337,8 +346,8 @@ var conformance = map[string]func(*testing.T, *suite){
 	"peer.add":        testPeers,
 	"peer.list":       with("peer.add"),
 	"peer.ping":       testPing,
-	"peer.remove":     with("peer.add"),
-	"peer.rename":     with("peer.add"),
+	"peer.remove":     with("peer.rename"),
+	"peer.rename":     testRename,
 	"policy.apply":    testPolicy,
 	"policy.can":      with("policy.apply"),
 	"policy.show":     with("policy.apply"),

@@ -78,18 +78,22 @@ func testPeers(t *testing.T, s *suite) {
 	if len(peers) != 1 || !proto.Equal(peers[0], want) {
 		t.Errorf("the peers: %v", peers)
 	}
+}
 
+func testRename(t *testing.T, s *suite) {
+	const laptop, phone = "12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf", "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
+	for name, id := range map[string]string{"laptop": laptop, "phone": phone} {
+		s.want(t, protocol.Status_OK, &protocol.Request{Operation: "peer.add", Name: name, Address: id})
+	}
 	rename := func(name, to string) *protocol.Request {
 		return &protocol.Request{Operation: "peer.rename", Name: name, NewName: to}
 	}
-	s.want(t, protocol.Status_OK, add("phone", "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"))
 	s.want(t, protocol.Status_OK, rename("laptop", "desk"))
 	s.want(t, protocol.Status_NOT_FOUND, rename("laptop", "desk"))
 	s.want(t, protocol.Status_EXISTS, rename("desk", "phone"))
 	s.wantInvalid(t, "new_name", rename("desk", "a/b"))
-	want.Name = "desk"
-	peers = s.want(t, protocol.Status_OK, &protocol.Request{Operation: "peer.list"}).Peers
-	if len(peers) != 2 || !proto.Equal(peers[0], want) {
+	peers := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "peer.list"}).Peers
+	if len(peers) != 2 || peers[0].Name != "desk" || peers[0].Id != laptop {
 		t.Errorf("after renaming one: %v", peers)
 	}
 	remove := func(name string) *protocol.Request { return &protocol.Request{Operation: "peer.remove", Name: name} }
