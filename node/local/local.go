@@ -216,16 +216,13 @@ func (s *Stronghold) status(ctx context.Context) *protocol.NodeStatus {
 	if s.journal != nil {
 		st.SavedMs = uint64(max(0, s.journal.saved.Load()))
 	}
-	st.Zone = &protocol.Zone{Ended: s.ended}
+	st.Zone = new(protocol.Zone)
+	if s.zone != nil {
+		st.Zone = postureOf(s.zone)
+	}
+	st.Zone.Ended = s.ended
 	if err == nil {
 		st.Zone.PublicKey = key.PublicKey
-	}
-	if s.zone != nil {
-		posture := s.zone.Status()
-		st.Zone.Pid = uint32(posture.PID)
-		for _, l := range posture.Layers {
-			st.Zone.Layers = append(st.Zone.Layers, &protocol.Layer{Name: l.Name, Active: l.Active, Required: l.Required, Note: l.Note})
-		}
 	}
 	st.PolicyError = s.policyError()
 	return st
