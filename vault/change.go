@@ -26,6 +26,16 @@ type Tx struct {
 	db    *DB
 	stamp Stamp
 	edits []Edit
+
+	// What the edits put where, so that a change may have many.
+	records map[[3]ID]*Record
+	items   map[itemAt]*Item
+}
+
+// itemAt is where an item lies.
+type itemAt struct {
+	client ID
+	key    string
 }
 
 // Stage prepares a change. f sees all staged changes before it and what it did
@@ -34,7 +44,8 @@ type Tx struct {
 func (db *DB) Stage(f func(*Tx) error) (*Change, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.now().UnixMilli(), Device: db.device, Sequence: db.seq + 1}}
+	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.now().UnixMilli(), Device: db.device, Sequence: db.seq + 1},
+		records: map[[3]ID]*Record{}, items: map[itemAt]*Item{}}
 	if err := f(tx); err != nil || len(tx.edits) == 0 {
 		return nil, err
 	}
@@ -96,8 +107,8 @@ func (db *DB) apply(c *Change) {
 
 func (db *DB) put(e *Edit) {
 	c := db.client(e.Client)
-	if c.name == nil {
-		c.name = e.ClientName
+	if e.ClientName != nil && (c.name == nil || c.heard) {
+		c.name, c.heard = e.ClientName, false
 	}
 	if e.Item != nil {
 		db.putItem(e.Client, c, e.Item)
@@ -108,8 +119,13 @@ func (db *DB) put(e *Edit) {
 		v = &vault{records: newTree[*Record]()}
 		c.vaults.Set(item[*vault]{e.Vault, v})
 	}
-	if v.name == nil {
-		v.name = e.VaultName
+	if e.VaultName != nil && (v.name == nil || v.heard) {
+		v.name, v.heard = e.VaultName, false
+		if ok { // it was there without a name, and may hold versions
+			if path, err := db.openName(Place{Client: e.Client, Vault: e.Vault}, vaultName, e.VaultName); err == nil {
+				v.number(path)
+			}
+		}
 	}
 	if r := e.Record; r != nil {
 		v.records.Set(item[*Record]{r.ID, r})
@@ -137,6 +153,9 @@ func (tx *Tx) Stat(p Place) (*Record, error) {
 
 // find is DB.find with the staged changes on top.
 func (tx *Tx) find(p Place) (*Record, Place, error) {
+	if err := tx.db.learn(p); err != nil {
+		return nil, p, err
+	}
 	if p.Head {
 		next := tx.next(p)
 		if next == 0 || p.VaultName == nil {
@@ -153,10 +172,13 @@ func (tx *Tx) find(p Place) (*Record, Place, error) {
 
 // latest is the record at p, a tombstone too; nil if there was never one.
 func (tx *Tx) latest(p Place) *Record {
+	if r, ok := tx.records[[3]ID{p.Client, p.Vault, p.Record}]; ok {
+		return r
+	}
 	var found *Record
-	tx.each(p.Client, p.Vault, func(r *Record) {
-		if r.ID == p.Record {
-			found = r
+	tx.eachStaged(func(e *Edit) {
+		if e.Client == p.Client && e.Vault == p.Vault && e.Record != nil && e.Record.ID == p.Record {
+			found = e.Record
 		}
 	})
 	if found != nil {
@@ -185,21 +207,23 @@ func (tx *Tx) next(p Place) uint64 {
 
 // each calls f for every record put into a vault by staged changes, oldest first, then by tx.
 func (tx *Tx) each(client, vault ID, f func(*Record)) {
-	tx.eachEdit(func(e *Edit) {
+	visit := func(e *Edit) {
 		if e.Client == client && e.Vault == vault && e.Record != nil {
 			f(e.Record)
 		}
-	})
+	}
+	tx.eachStaged(visit)
+	for i := range tx.edits {
+		visit(&tx.edits[i])
+	}
 }
 
-func (tx *Tx) eachEdit(f func(*Edit)) {
+// eachStaged calls f for every edit that was staged before tx, oldest first.
+func (tx *Tx) eachStaged(f func(*Edit)) {
 	for _, c := range tx.db.staged {
 		for i := range c.Edits {
 			f(&c.Edits[i])
 		}
-	}
-	for i := range tx.edits {
-		f(&tx.edits[i])
 	}
 }
 
@@ -223,6 +247,9 @@ type Value struct {
 // Put writes a record at p. What is there is replaced if overwrite says so, else
 // [ErrExists]. It returns the place, with the number that a head was given.
 func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
+	if err := tx.db.learn(p); err != nil {
+		return p, err
+	}
 	if p.Head {
 		if p.VaultName == nil {
 			return p, ErrNotFound
@@ -277,19 +304,24 @@ func (tx *Tx) Revoke(p Place) error {
 func (tx *Tx) add(p Place, e Edit) (err error) {
 	e.Client = p.Client
 	c, v := tx.committed(p)
-	if p.ClientName != nil && (c == nil || c.name == nil) {
+	if p.ClientName != nil && (c == nil || c.name == nil || c.heard) {
 		if e.ClientName, err = tx.db.sealName(Place{Client: p.Client}, clientName, p.ClientName); err != nil {
 			return err
 		}
 	}
 	if e.Record != nil {
 		e.Vault = p.Vault
-		if p.VaultName != nil && (v == nil || v.name == nil) {
+		if p.VaultName != nil && (v == nil || v.name == nil || v.heard) {
 			if e.VaultName, err = tx.db.sealName(Place{Client: p.Client, Vault: p.Vault}, vaultName, p.VaultName); err != nil {
 				return err
 			}
 		}
 	}
 	tx.edits = append(tx.edits, e)
+	if e.Record != nil {
+		tx.records[[3]ID{e.Client, e.Vault, e.Record.ID}] = e.Record
+	} else {
+		tx.items[itemAt{e.Client, string(e.Item.Key)}] = e.Item
+	}
 	return nil
 }

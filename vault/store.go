@@ -132,11 +132,14 @@ func (tx *Tx) Item(clientID ID, key []byte) (*Item, error) {
 	if c, ok := get(tx.db.clients, clientID); ok {
 		found, _ = c.store.Get(&Item{Key: key})
 	}
-	tx.eachEdit(func(e *Edit) {
+	tx.eachStaged(func(e *Edit) {
 		if e.Client == clientID && e.Item != nil && bytes.Equal(e.Item.Key, key) {
 			found = e.Item
 		}
 	})
+	if it, ok := tx.items[itemAt{clientID, string(key)}]; ok {
+		found = it
+	}
 	if found == nil || found.Removed || found.expired(tx.stamp.UnixMilli) {
 		return nil, ErrNotFound
 	}

@@ -56,12 +56,14 @@ type DB struct {
 
 type client struct {
 	name   []byte // sealed; nil when only the id is known
+	heard  bool   // the name is in no change: see learn.go
 	vaults *tree[*vault]
 	store  *store
 }
 
 type vault struct {
 	name    []byte // sealed; nil when only the id is known
+	heard   bool
 	next    uint64 // number of the next counter record
 	records *tree[*Record]
 }
@@ -103,6 +105,13 @@ func (db *DB) Sequence() uint64 {
 // find returns the committed record at p. A revoked record is not found.
 func (db *DB) find(p Place) (*Record, Place, error) {
 	db.mu.RLock()
+	if db.nameless(p) {
+		db.mu.RUnlock()
+		if err := db.Learn(p); err != nil {
+			return nil, p, err
+		}
+		db.mu.RLock()
+	}
 	defer db.mu.RUnlock()
 	c, ok := get(db.clients, p.Client)
 	if !ok {
@@ -133,7 +142,12 @@ func (db *DB) Lend(p Place, f func(r *Record, secret []byte) error) error {
 	if err != nil {
 		return err
 	}
-	return db.open(r, p, func(_, secret []byte) error { return f(r, secret) })
+	return db.open(r, p, func(name, secret []byte) error {
+		if len(name) == 0 && p.RecordName != nil {
+			db.learnRecord(r, p, secret)
+		}
+		return f(r, secret)
+	})
 }
 
 // Stat returns the record at p without opening it.
