@@ -25,7 +25,9 @@ func (fuzzStream) Close() error { return nil }
 
 // FuzzServe gives the server loop whatever a known peer may send, and holds it
 // to the policy: each request that can be read has one answer, and nothing gets
-// to the engine but what the policy names.
+// to the engine but what the policy names. Run it with -fuzzminimizetime 10x: it
+// has goroutines, whose coverage differs from run to run, and go test would
+// spend its time on making such a difference smaller.
 func FuzzServe(f *testing.F) {
 	m := newMemory(f)
 	identity, _ := NewIdentity()
