@@ -16,6 +16,9 @@ import (
 
 // The public way, with a real password hash, once.
 func TestCreateWriteRead(t *testing.T) {
+	if raceDetector {
+		t.Skip("the password hash takes minutes, and nothing in it is shared")
+	}
 	arena := newArena(t)
 	if _, err := Create(arena, []byte(passphrase), MinCost-1); !errors.As(err, new(*CostError)) {
 		t.Errorf("cost %d: %v", MinCost-1, err)
@@ -159,7 +162,11 @@ func TestEveryBit(t *testing.T) {
 	}
 	arena := newArena(t)
 	mustOpen(t, arena, file).Close()
-	for i := range len(file) * 8 {
+	step := 1
+	if raceDetector {
+		step = 31
+	}
+	for i := 0; i < len(file)*8; i += step {
 		file[i/8] ^= 1 << (i % 8)
 		if s, err := open(t, arena, file); err == nil {
 			t.Errorf("bit %d of byte %d of %d, %d of them folded: recovered %v, length %d", i%8, i/8, len(file), folded, s.Recovered, s.Length)
@@ -188,7 +195,11 @@ func TestEveryLength(t *testing.T) {
 		states = append(states, state{len(file), dump(t, db)})
 	}
 	arena := newArena(t)
-	for n := range len(file) + 1 {
+	step := 1
+	if raceDetector {
+		step = 11
+	}
+	for n := 0; n <= len(file); n += step {
 		s, err := open(t, arena, file[:n])
 		if n < states[0].length {
 			if err == nil {
@@ -211,7 +222,7 @@ func TestEveryLength(t *testing.T) {
 			t.Fatalf("%d bytes: length %d, want %d; recovered %v", n, s.Length, want.length, s.Recovered)
 		}
 		// It goes on behind the last whole entry.
-		if n%7 == 0 {
+		if n%7 == 0 || raceDetector {
 			mended := slices.Concat(file[:s.Length], seal(t, s.Journal, set(t, s.DB, "c/v/mended", "secret")))
 			again := mustOpen(t, newArena(t), mended)
 			if dump(t, again.DB) != dump(t, s.DB) || again.Recovered {
@@ -227,8 +238,12 @@ func TestEveryLength(t *testing.T) {
 func TestBigState(t *testing.T) {
 	k, h := newKeys(t)
 	db := newDB(t, k)
+	records := 10_000
+	if raceDetector {
+		records = 500
+	}
 	c, err := db.Stage(func(tx *vault.Tx) error {
-		for i := range 10_000 {
+		for i := range records {
 			p := vault.At(fmt.Append(nil, "client ", i%3), fmt.Append(nil, "vault ", i%7), fmt.Append(nil, "record ", i))
 			if _, err := tx.Put(p, vault.Value{Kind: vault.Data, Secret: make([]byte, i%200)}, true); err != nil {
 				return err

@@ -197,14 +197,17 @@ func paths(t testing.TB, e *Engine) (all []string) {
 func isEmpty(t testing.TB, e *Engine, keeps int) {
 	t.Helper()
 	var free []*memory.Secret
-	for {
-		s, err := e.arena.New(64)
-		if err != nil {
-			break
+	n := 0
+	for size := e.arena.Size(); size >= 64; size /= 2 {
+		for {
+			s, err := e.arena.New(size)
+			if err != nil {
+				break
+			}
+			free, n = append(free, s), n+size
 		}
-		free = append(free, s)
 	}
-	if kept := e.arena.Size()/64 - len(free); kept != keeps {
+	if kept := (e.arena.Size() - n) / 64; kept != keeps {
 		t.Errorf("%d pieces are left in the arena, want %d", kept, keeps)
 	}
 	for _, s := range slices.Backward(free) {
