@@ -20,6 +20,7 @@ func requests(t *testing.T) map[string]*protocol.Request {
 		"record.exists":   {Location: record},
 		"record.list":     {Location: location(t, "wallet/keys")},
 		"record.revoke":   {Location: record},
+		"record.type":     {Location: record, Kind: "ed25519"},
 		"record.write":    {Location: record, Kind: "ed25519", Secret: secret},
 		"slip10.derive":   {Location: record, Target: location(t, "wallet/keys/derived"), Path: "m/44'"},
 		"slip10.generate": {Location: record},

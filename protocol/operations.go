@@ -123,6 +123,8 @@ var Operations = []Operation{
 			{Name: "hint", Doc: "only records with this hint"}}, page...),
 		Out: []string{"entries", "next"}},
 	{Name: "record.revoke", Door: DoorPeer, Doc: "take a record's secret away; that it was there stays known", Changes: true, In: []Field{writeAt}},
+	{Name: "record.type", Door: DoorPeer, Doc: "say what an imported record is, so that it can be used", Changes: true,
+		In: []Field{writeAt, {Name: "kind", Required: true, Doc: "what it is: ed25519, seed, slip10-ed25519 or data"}}, Out: []string{"kind", "public_key"}},
 	{Name: "record.write", Door: DoorPeer, Doc: "store bytes as a record", Changes: true,
 		In: []Field{writeAt, kind, sealed, hint, over}, Out: []string{"kind", "public_key", "version"}},
 	{Name: "slip10.derive", Door: DoorPeer, Doc: "derive a key (SLIP-0010, Ed25519) from a seed, a mnemonic or an extended key", Changes: true,
@@ -131,6 +133,17 @@ var Operations = []Operation{
 		Out: []string{"kind", "public_key", "version"}},
 	{Name: "slip10.generate", Door: DoorPeer, Doc: "make a seed to derive from (SLIP-0010)", Changes: true,
 		In: []Field{writeAt, {Name: "size", Doc: "bytes: 16 to 64, 64 if absent"}, hint, over}, Out: []string{"kind", "version"}},
+	{Name: "snapshot.export", Door: DoorLocal, Doc: "give every secret as a file for another program, encrypted with a password, a part at a time",
+		In: []Field{{Name: "format", Required: true, Doc: "stronghold-3: what Stronghold 2.x (Rust) reads"}, {Name: "secret", Doc: "with the first part: a passphrase that opens the snapshot, and the new password, sealed together"},
+			{Name: "cost", Doc: "work factor of the file, scrypt's log2 N: 17 to 22, 19 if absent"}, {Name: "offset", Doc: "of the part; all have the same request id"}},
+		Out: []string{"snapshot", "more"}},
+	{Name: "snapshot.import", Door: DoorLocal, Doc: "take in all that a file of the Rust Stronghold holds, a part at a time", Changes: true,
+		In: []Field{{Name: "snapshot", Required: true, Doc: "the part of the file"}, {Name: "offset", Doc: "of the part; all have the same request id"},
+			{Name: "more", Doc: "more parts follow"}, {Name: "secret", Doc: "its password, with the last part"},
+			{Name: "format", Doc: "what wrote it: wallet.rs, tauri, iota-sdk, cli or raw; all are tried, if absent"},
+			{Name: "salt", Doc: "of the password, where the program kept one"}, {Name: "cost", Doc: "the highest work factor to pay: 20 if absent, at most 23"},
+			{Name: "dry_run", Doc: "change nothing, tell what would come"}, over, {Name: "skip_large", Doc: "leave out what is larger than its limit, instead of all"}},
+		Out: []string{"imported"}},
 	{Name: "snapshot.save", Door: DoorLocal, Doc: "write the whole state as a fresh file: what was revoked is not in it"},
 	{Name: "store.get", Door: DoorPeer, Doc: "read a value of a client's store", In: []Field{getAt}, Out: []string{"value", "entries"}},
 	{Name: "store.list", Door: DoorPeer, Doc: "list the keys of a client's store, a page at a time",
@@ -307,6 +320,14 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 		if req.Limit > MaxPage {
 			return Invalid("limit", fmt.Sprintf("at most %d", MaxPage))
 		}
+	case "salt":
+		if len(req.Salt) > MaxSalt {
+			return Invalid("salt", fmt.Sprintf("at most %d bytes", MaxSalt))
+		}
+	case "format":
+		if len(req.Format) > maxFormat {
+			return Invalid("format", "unknown format")
+		}
 	case "device":
 		if len(req.Device) != 8 {
 			return Invalid("device", "must be 8 bytes")
@@ -317,3 +338,5 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 
 // maxCursor bounds a page's cursor: three ids, or a store's key.
 const maxCursor = MaxSegment
+
+const maxFormat = 32

@@ -35,6 +35,8 @@ const (
 	MaxHint        = 24       // bytes
 	MaxValue       = 64 << 10 // bytes of a store's value
 	MaxTTL         = 100 * 365 * 24 * 3600 * 1000
+	MaxPart        = 512 << 10       // bytes of a file in one request or answer
+	MaxSalt        = 1 << 10         // bytes of the salt of an old file's password
 	MaxPage        = 1000            // entries a listing gives at once
 	MaxTimeout     = 5 * time.Minute // of one request; a longer one is cut to this
 	DefaultTimeout = 30 * time.Second

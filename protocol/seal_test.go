@@ -137,3 +137,27 @@ func TestSealKeyShowsNothing(t *testing.T) {
 		t.Errorf("as JSON it is %s, %v", b, err)
 	}
 }
+
+func TestJoinSecrets(t *testing.T) {
+	long := bytes.Repeat([]byte{1}, MaxPassphrase)
+	for _, pair := range [][2][]byte{{nil, nil}, {[]byte("a"), nil}, {nil, []byte("b")}, {[]byte("first"), []byte("second")}, {long, long}} {
+		b, err := JoinSecrets(pair[0], pair[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first, second, ok := SplitSecrets(b); !ok || !bytes.Equal(first, pair[0]) || !bytes.Equal(second, pair[1]) {
+			t.Errorf("%q and %q came back as %q and %q, %t", pair[0], pair[1], first, second, ok)
+		}
+	}
+	if _, err := JoinSecrets(append(long, 1), nil); err == nil {
+		t.Error("a long first secret was taken")
+	}
+	if _, err := JoinSecrets(nil, append(long, 1)); err == nil {
+		t.Error("a long second secret was taken")
+	}
+	for _, b := range [][]byte{nil, {0}, {0, 1}, {1, 0, 1}} {
+		if _, _, ok := SplitSecrets(b); ok {
+			t.Errorf("%x was split", b)
+		}
+	}
+}

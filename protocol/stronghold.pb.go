@@ -347,11 +347,17 @@ type Request struct {
 	Peer       string                 `protobuf:"bytes,23,opt,name=peer,proto3" json:"peer,omitempty"`
 	Query      string                 `protobuf:"bytes,24,opt,name=query,proto3" json:"query,omitempty"` // an operation, asked about
 	NewName    string                 `protobuf:"bytes,27,opt,name=new_name,json=newName,proto3" json:"new_name,omitempty"`
+	// A file, in parts. The parts of one have the same request id.
+	Snapshot  []byte `protobuf:"bytes,31,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	More      bool   `protobuf:"varint,32,opt,name=more,proto3" json:"more,omitempty"`
+	Offset    uint64 `protobuf:"varint,36,opt,name=offset,proto3" json:"offset,omitempty"`                        // bytes of the file before this part
+	Format    string `protobuf:"bytes,28,opt,name=format,proto3" json:"format,omitempty"`                         // of the file of another Stronghold: what wrote it
+	Salt      []byte `protobuf:"bytes,35,opt,name=salt,proto3" json:"salt,omitempty"`                             // of its password
+	DryRun    bool   `protobuf:"varint,29,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`          // tell what would happen
+	SkipLarge bool   `protobuf:"varint,37,opt,name=skip_large,json=skipLarge,proto3" json:"skip_large,omitempty"` // leave out what is larger than its limit
+	Cost      uint32 `protobuf:"varint,33,opt,name=cost,proto3" json:"cost,omitempty"`                            // scrypt, log2 N
 	// Between a node and its zone only.
 	Sequence      uint64 `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	Snapshot      []byte `protobuf:"bytes,31,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
-	More          bool   `protobuf:"varint,32,opt,name=more,proto3" json:"more,omitempty"`
-	Cost          uint32 `protobuf:"varint,33,opt,name=cost,proto3" json:"cost,omitempty"`    // scrypt, log2 N
 	Device        []byte `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"` // 8 bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -569,13 +575,6 @@ func (x *Request) GetNewName() string {
 	return ""
 }
 
-func (x *Request) GetSequence() uint64 {
-	if x != nil {
-		return x.Sequence
-	}
-	return 0
-}
-
 func (x *Request) GetSnapshot() []byte {
 	if x != nil {
 		return x.Snapshot
@@ -590,9 +589,51 @@ func (x *Request) GetMore() bool {
 	return false
 }
 
+func (x *Request) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Request) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *Request) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *Request) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *Request) GetSkipLarge() bool {
+	if x != nil {
+		return x.SkipLarge
+	}
+	return false
+}
+
 func (x *Request) GetCost() uint32 {
 	if x != nil {
 		return x.Cost
+	}
+	return 0
+}
+
+func (x *Request) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
 	}
 	return 0
 }
@@ -625,10 +666,11 @@ type Response struct {
 	Decision     *Decision              `protobuf:"bytes,23,opt,name=decision,proto3" json:"decision,omitempty"`
 	Ping         *Ping                  `protobuf:"bytes,24,opt,name=ping,proto3" json:"ping,omitempty"`
 	Info         *SnapshotInfo          `protobuf:"bytes,25,opt,name=info,proto3" json:"info,omitempty"`
+	Imported     *Imported              `protobuf:"bytes,26,opt,name=imported,proto3" json:"imported,omitempty"`
+	Snapshot     []byte                 `protobuf:"bytes,31,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	More         bool                   `protobuf:"varint,32,opt,name=more,proto3" json:"more,omitempty"`
 	// Between a node and its zone only.
 	Change        *Change `protobuf:"bytes,30,opt,name=change,proto3" json:"change,omitempty"`
-	Snapshot      []byte  `protobuf:"bytes,31,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
-	More          bool    `protobuf:"varint,32,opt,name=more,proto3" json:"more,omitempty"`
 	Length        uint64  `protobuf:"varint,33,opt,name=length,proto3" json:"length,omitempty"`       // bytes of the file that hold a state
 	Base          uint64  `protobuf:"varint,34,opt,name=base,proto3" json:"base,omitempty"`           // bytes of the file before its journal
 	Recovered     bool    `protobuf:"varint,35,opt,name=recovered,proto3" json:"recovered,omitempty"` // the file's end was cut short
@@ -799,9 +841,9 @@ func (x *Response) GetInfo() *SnapshotInfo {
 	return nil
 }
 
-func (x *Response) GetChange() *Change {
+func (x *Response) GetImported() *Imported {
 	if x != nil {
-		return x.Change
+		return x.Imported
 	}
 	return nil
 }
@@ -818,6 +860,13 @@ func (x *Response) GetMore() bool {
 		return x.More
 	}
 	return false
+}
+
+func (x *Response) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
 }
 
 func (x *Response) GetLength() uint64 {
@@ -1478,6 +1527,398 @@ func (x *Slot) GetCost() uint32 {
 	return 0
 }
 
+// Imported is what came, or would come, out of the file of another Stronghold.
+type Imported struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`                          // of the file: "3.0"
+	WorkFactor    uint32                 `protobuf:"varint,2,opt,name=work_factor,json=workFactor,proto3" json:"work_factor,omitempty"` // of its password hash, scrypt's log2 N; 0: none, or none to speak of
+	Attempts      []*Attempt             `protobuf:"bytes,3,rep,name=attempts,proto3" json:"attempts,omitempty"`                        // the last one fit
+	Total         *ImportCounts          `protobuf:"bytes,4,opt,name=total,proto3" json:"total,omitempty"`
+	Parts         []*ImportedPart        `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`                           // at most 1000: for each vault, and for each store
+	MoreParts     bool                   `protobuf:"varint,6,opt,name=more_parts,json=moreParts,proto3" json:"more_parts,omitempty"` // there are others
+	LeftOut       []*LeftOut             `protobuf:"bytes,7,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`        // at most 1000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Imported) Reset() {
+	*x = Imported{}
+	mi := &file_stronghold_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Imported) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Imported) ProtoMessage() {}
+
+func (x *Imported) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Imported.ProtoReflect.Descriptor instead.
+func (*Imported) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Imported) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Imported) GetWorkFactor() uint32 {
+	if x != nil {
+		return x.WorkFactor
+	}
+	return 0
+}
+
+func (x *Imported) GetAttempts() []*Attempt {
+	if x != nil {
+		return x.Attempts
+	}
+	return nil
+}
+
+func (x *Imported) GetTotal() *ImportCounts {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *Imported) GetParts() []*ImportedPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *Imported) GetMoreParts() bool {
+	if x != nil {
+		return x.MoreParts
+	}
+	return false
+}
+
+func (x *Imported) GetLeftOut() []*LeftOut {
+	if x != nil {
+		return x.LeftOut
+	}
+	return nil
+}
+
+// Attempt is a way from a password to a key that was thought of.
+type Attempt struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`     // what is computed
+	Format        string                 `protobuf:"bytes,2,opt,name=format,proto3" json:"format,omitempty"` // which programs did so
+	Tried         bool                   `protobuf:"varint,3,opt,name=tried,proto3" json:"tried,omitempty"`  // else note says why not
+	Note          string                 `protobuf:"bytes,4,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attempt) Reset() {
+	*x = Attempt{}
+	mi := &file_stronghold_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attempt) ProtoMessage() {}
+
+func (x *Attempt) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
+func (*Attempt) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Attempt) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Attempt) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *Attempt) GetTried() bool {
+	if x != nil {
+		return x.Tried
+	}
+	return false
+}
+
+func (x *Attempt) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+type ImportCounts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Clients       uint64                 `protobuf:"varint,1,opt,name=clients,proto3" json:"clients,omitempty"`
+	Vaults        uint64                 `protobuf:"varint,2,opt,name=vaults,proto3" json:"vaults,omitempty"`
+	Records       uint64                 `protobuf:"varint,3,opt,name=records,proto3" json:"records,omitempty"`
+	Revoked       uint64                 `protobuf:"varint,4,opt,name=revoked,proto3" json:"revoked,omitempty"`                            // records whose secret does not come
+	Typed         uint64                 `protobuf:"varint,5,opt,name=typed,proto3" json:"typed,omitempty"`                                // records whose kind is known
+	Entries       uint64                 `protobuf:"varint,6,opt,name=entries,proto3" json:"entries,omitempty"`                            // of stores
+	Expired       uint64                 `protobuf:"varint,7,opt,name=expired,proto3" json:"expired,omitempty"`                            // entries that had expired and do not come
+	EmptyVaults   uint64                 `protobuf:"varint,8,opt,name=empty_vaults,json=emptyVaults,proto3" json:"empty_vaults,omitempty"` // vaults without records, which do not come
+	Garbage       uint64                 `protobuf:"varint,9,opt,name=garbage,proto3" json:"garbage,omitempty"`                            // older values, which the program did not give out any more
+	LeftOut       uint64                 `protobuf:"varint,10,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	Conflicts     uint64                 `protobuf:"varint,11,opt,name=conflicts,proto3" json:"conflicts,omitempty"` // places where something is already
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportCounts) Reset() {
+	*x = ImportCounts{}
+	mi := &file_stronghold_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportCounts) ProtoMessage() {}
+
+func (x *ImportCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportCounts.ProtoReflect.Descriptor instead.
+func (*ImportCounts) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ImportCounts) GetClients() uint64 {
+	if x != nil {
+		return x.Clients
+	}
+	return 0
+}
+
+func (x *ImportCounts) GetVaults() uint64 {
+	if x != nil {
+		return x.Vaults
+	}
+	return 0
+}
+
+func (x *ImportCounts) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *ImportCounts) GetRevoked() uint64 {
+	if x != nil {
+		return x.Revoked
+	}
+	return 0
+}
+
+func (x *ImportCounts) GetTyped() uint64 {
+	if x != nil {
+		return x.Typed
+	}
+	return 0
+}
+
+func (x *ImportCounts) GetEntries() uint64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *ImportCounts) GetExpired() uint64 {
+	if x != nil {
+		return x.Expired
+	}
+	return 0
+}
+
+func (x *ImportCounts) GetEmptyVaults() uint64 {
+	if x != nil {
+		return x.EmptyVaults
+	}
+	return 0
+}
+
+func (x *ImportCounts) GetGarbage() uint64 {
+	if x != nil {
+		return x.Garbage
+	}
+	return 0
+}
+
+func (x *ImportCounts) GetLeftOut() uint64 {
+	if x != nil {
+		return x.LeftOut
+	}
+	return 0
+}
+
+func (x *ImportCounts) GetConflicts() uint64 {
+	if x != nil {
+		return x.Conflicts
+	}
+	return 0
+}
+
+// ImportedPart is a vault, or, if the location is a client, its store.
+type ImportedPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Location      *Location              `protobuf:"bytes,1,opt,name=location,proto3" json:"location,omitempty"`
+	Counts        *ImportCounts          `protobuf:"bytes,2,opt,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportedPart) Reset() {
+	*x = ImportedPart{}
+	mi := &file_stronghold_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedPart) ProtoMessage() {}
+
+func (x *ImportedPart) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedPart.ProtoReflect.Descriptor instead.
+func (*ImportedPart) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ImportedPart) GetLocation() *Location {
+	if x != nil {
+		return x.Location
+	}
+	return nil
+}
+
+func (x *ImportedPart) GetCounts() *ImportCounts {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+// LeftOut is a record, or an entry of a store, that has no room here.
+type LeftOut struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Location      *Location              `protobuf:"bytes,1,opt,name=location,proto3" json:"location,omitempty"`
+	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"` // bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeftOut) Reset() {
+	*x = LeftOut{}
+	mi := &file_stronghold_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeftOut) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeftOut) ProtoMessage() {}
+
+func (x *LeftOut) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeftOut.ProtoReflect.Descriptor instead.
+func (*LeftOut) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *LeftOut) GetLocation() *Location {
+	if x != nil {
+		return x.Location
+	}
+	return nil
+}
+
+func (x *LeftOut) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
 // Change is a staged change, on its way to the disk.
 type Change struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1489,7 +1930,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1942,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1955,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{13}
+	return file_stronghold_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Change) GetSequence() uint64 {
@@ -1554,7 +1995,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\xc3\x06\n" +
+	"\b_version\"\xbf\a\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -1586,14 +2027,20 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04peer\x18\x17 \x01(\tR\x04peer\x12\x14\n" +
 	"\x05query\x18\x18 \x01(\tR\x05query\x12\x19\n" +
 	"\bnew_name\x18\x1b \x01(\tR\anewName\x12\x1a\n" +
-	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x1a\n" +
 	"\bsnapshot\x18\x1f \x01(\fR\bsnapshot\x12\x12\n" +
-	"\x04more\x18  \x01(\bR\x04more\x12\x12\n" +
-	"\x04cost\x18! \x01(\rR\x04cost\x12\x16\n" +
+	"\x04more\x18  \x01(\bR\x04more\x12\x16\n" +
+	"\x06offset\x18$ \x01(\x04R\x06offset\x12\x16\n" +
+	"\x06format\x18\x1c \x01(\tR\x06format\x12\x12\n" +
+	"\x04salt\x18# \x01(\fR\x04salt\x12\x17\n" +
+	"\adry_run\x18\x1d \x01(\bR\x06dryRun\x12\x1d\n" +
+	"\n" +
+	"skip_large\x18% \x01(\bR\tskipLarge\x12\x12\n" +
+	"\x04cost\x18! \x01(\rR\x04cost\x12\x1a\n" +
+	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x16\n" +
 	"\x06device\x18\" \x01(\fR\x06deviceB\n" +
 	"\n" +
 	"\b_messageB\b\n" +
-	"\x06_valueJ\x04\b\x04\x10\x05\"\xc8\x06\n" +
+	"\x06_valueJ\x04\b\x04\x10\x05\"\xfd\x06\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -1615,10 +2062,11 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04text\x18\x16 \x01(\tR\x04text\x123\n" +
 	"\bdecision\x18\x17 \x01(\v2\x17.stronghold.v1.DecisionR\bdecision\x12'\n" +
 	"\x04ping\x18\x18 \x01(\v2\x13.stronghold.v1.PingR\x04ping\x12/\n" +
-	"\x04info\x18\x19 \x01(\v2\x1b.stronghold.v1.SnapshotInfoR\x04info\x12-\n" +
-	"\x06change\x18\x1e \x01(\v2\x15.stronghold.v1.ChangeR\x06change\x12\x1a\n" +
+	"\x04info\x18\x19 \x01(\v2\x1b.stronghold.v1.SnapshotInfoR\x04info\x123\n" +
+	"\bimported\x18\x1a \x01(\v2\x17.stronghold.v1.ImportedR\bimported\x12\x1a\n" +
 	"\bsnapshot\x18\x1f \x01(\fR\bsnapshot\x12\x12\n" +
-	"\x04more\x18  \x01(\bR\x04more\x12\x16\n" +
+	"\x04more\x18  \x01(\bR\x04more\x12-\n" +
+	"\x06change\x18\x1e \x01(\v2\x15.stronghold.v1.ChangeR\x06change\x12\x16\n" +
 	"\x06length\x18! \x01(\x04R\x06length\x12\x12\n" +
 	"\x04base\x18\" \x01(\x04R\x04base\x12\x1c\n" +
 	"\trecovered\x18# \x01(\bR\trecoveredB\b\n" +
@@ -1678,7 +2126,41 @@ const file_stronghold_proto_rawDesc = "" +
 	"headerSize\".\n" +
 	"\x04Slot\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04cost\x18\x02 \x01(\rR\x04cost\":\n" +
+	"\x04cost\x18\x02 \x01(\rR\x04cost\"\xb1\x02\n" +
+	"\bImported\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1f\n" +
+	"\vwork_factor\x18\x02 \x01(\rR\n" +
+	"workFactor\x122\n" +
+	"\battempts\x18\x03 \x03(\v2\x16.stronghold.v1.AttemptR\battempts\x121\n" +
+	"\x05total\x18\x04 \x01(\v2\x1b.stronghold.v1.ImportCountsR\x05total\x121\n" +
+	"\x05parts\x18\x05 \x03(\v2\x1b.stronghold.v1.ImportedPartR\x05parts\x12\x1d\n" +
+	"\n" +
+	"more_parts\x18\x06 \x01(\bR\tmoreParts\x121\n" +
+	"\bleft_out\x18\a \x03(\v2\x16.stronghold.v1.LeftOutR\aleftOut\"_\n" +
+	"\aAttempt\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06format\x18\x02 \x01(\tR\x06format\x12\x14\n" +
+	"\x05tried\x18\x03 \x01(\bR\x05tried\x12\x12\n" +
+	"\x04note\x18\x04 \x01(\tR\x04note\"\xb4\x02\n" +
+	"\fImportCounts\x12\x18\n" +
+	"\aclients\x18\x01 \x01(\x04R\aclients\x12\x16\n" +
+	"\x06vaults\x18\x02 \x01(\x04R\x06vaults\x12\x18\n" +
+	"\arecords\x18\x03 \x01(\x04R\arecords\x12\x18\n" +
+	"\arevoked\x18\x04 \x01(\x04R\arevoked\x12\x14\n" +
+	"\x05typed\x18\x05 \x01(\x04R\x05typed\x12\x18\n" +
+	"\aentries\x18\x06 \x01(\x04R\aentries\x12\x18\n" +
+	"\aexpired\x18\a \x01(\x04R\aexpired\x12!\n" +
+	"\fempty_vaults\x18\b \x01(\x04R\vemptyVaults\x12\x18\n" +
+	"\agarbage\x18\t \x01(\x04R\agarbage\x12\x19\n" +
+	"\bleft_out\x18\n" +
+	" \x01(\x04R\aleftOut\x12\x1c\n" +
+	"\tconflicts\x18\v \x01(\x04R\tconflicts\"x\n" +
+	"\fImportedPart\x123\n" +
+	"\blocation\x18\x01 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x123\n" +
+	"\x06counts\x18\x02 \x01(\v2\x1b.stronghold.v1.ImportCountsR\x06counts\"R\n" +
+	"\aLeftOut\x123\n" +
+	"\blocation\x18\x01 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\":\n" +
 	"\x06Change\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05entry\x18\x02 \x01(\fR\x05entry*\xc1\x02\n" +
@@ -1722,7 +2204,7 @@ func file_stronghold_proto_rawDescGZIP() []byte {
 }
 
 var file_stronghold_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_stronghold_proto_goTypes = []any{
 	(Status)(0),          // 0: stronghold.v1.Status
 	(*Frame)(nil),        // 1: stronghold.v1.Frame
@@ -1738,7 +2220,12 @@ var file_stronghold_proto_goTypes = []any{
 	(*Ping)(nil),         // 11: stronghold.v1.Ping
 	(*SnapshotInfo)(nil), // 12: stronghold.v1.SnapshotInfo
 	(*Slot)(nil),         // 13: stronghold.v1.Slot
-	(*Change)(nil),       // 14: stronghold.v1.Change
+	(*Imported)(nil),     // 14: stronghold.v1.Imported
+	(*Attempt)(nil),      // 15: stronghold.v1.Attempt
+	(*ImportCounts)(nil), // 16: stronghold.v1.ImportCounts
+	(*ImportedPart)(nil), // 17: stronghold.v1.ImportedPart
+	(*LeftOut)(nil),      // 18: stronghold.v1.LeftOut
+	(*Change)(nil),       // 19: stronghold.v1.Change
 }
 var file_stronghold_proto_depIdxs = []int32{
 	3,  // 0: stronghold.v1.Frame.request:type_name -> stronghold.v1.Request
@@ -1752,16 +2239,24 @@ var file_stronghold_proto_depIdxs = []int32{
 	10, // 8: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
 	11, // 9: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
 	12, // 10: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
-	14, // 11: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
-	2,  // 12: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
-	8,  // 13: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
-	9,  // 14: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
-	13, // 15: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	14, // 11: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
+	19, // 12: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
+	2,  // 13: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
+	8,  // 14: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
+	9,  // 15: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
+	13, // 16: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
+	15, // 17: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
+	16, // 18: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
+	17, // 19: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
+	18, // 20: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
+	2,  // 21: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
+	16, // 22: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
+	2,  // 23: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }
@@ -1782,7 +2277,7 @@ func file_stronghold_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stronghold_proto_rawDesc), len(file_stronghold_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
