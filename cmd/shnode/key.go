@@ -20,13 +20,14 @@ secret half stays in the zone.`,
 		Example: `  shnode key generate wallet/keys/main --type ed25519
   shnode key public wallet/keys/main --format ssh
   shnode key ls wallet`,
-	}, a.keyGenerateCommand(), a.keyImportCommand(), a.keyPublicCommand(), a.keyListCommand(), a.keyRemoveCommand())
+	}, a.keyGenerateCommand(), a.keyImportCommand(), a.keyDeriveCommand(), a.keyPublicCommand(),
+		a.keyListCommand(), a.keyVersionsCommand(), a.keyRemoveCommand())
 }
 
 // keyFlags are those of commands that make a key.
-func keyFlags(cmd *cobra.Command, kind *string, overwrite *bool) {
+func keyFlags(cmd *cobra.Command, kind *string, to *placing) {
 	cmd.Flags().StringVar(kind, "type", "", "the key's kind: "+strings.Join(protocol.Kinds(), ", "))
-	cmd.Flags().BoolVar(overwrite, "overwrite", false, "replace the record that is there, for good")
+	to.flags(cmd)
 	cmd.Annotations = map[string]string{forPeers: "yes"}
 }
 
@@ -48,12 +49,20 @@ func publicKeyJSON(arg, kind string, public []byte) map[string]string {
 
 func (a *app) keyGenerateCommand() *cobra.Command {
 	var kind string
-	var overwrite bool
+	var size uint32
+	var to placing
 	cmd := &cobra.Command{
-		Use:     "generate LOC --type T",
-		Short:   "make a key that never leaves, and print its public half in base64",
-		Example: `  shnode key generate wallet/keys/main --type ed25519`,
-		Args:    takes(1, 1),
+		Use:   "generate LOC --type T",
+		Short: "make a key that never leaves, and print its public half in base64",
+		Long: `generate makes a key of a kind: ed25519 to sign with, or seed to derive keys from
+(SLIP-0010), which has no public half: its location is printed then. A mnemonic
+is made by ` + "`shnode mnemonic generate`" + `, an extended key by ` + "`shnode key derive`" + `.
+
+What is written to client/vault/@head is the next version of that vault.`,
+		Example: `  shnode key generate wallet/keys/main --type ed25519
+  shnode key generate wallet/rotating/@head --type ed25519 --hint "since May"
+  shnode key generate wallet/seeds/main --type seed --size 32`,
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			loc, err := record(args[0])
 			if err != nil {
@@ -62,22 +71,43 @@ func (a *app) keyGenerateCommand() *cobra.Command {
 			if err := checkKind(kind); err != nil {
 				return err
 			}
+			req := &protocol.Request{Operation: "key.generate", Location: loc, Kind: kind}
+			switch {
+			case kind == protocol.Seed:
+				req.Operation, req.Kind, req.Size = "slip10.generate", "", size
+			case cmd.Flags().Changed("size"):
+				return usage("--size is for --type seed", "keys of the other kinds have one size")
+			case kind == protocol.Mnemonic:
+				return usage("a mnemonic is not made without somebody who reads it", "`shnode mnemonic generate` makes one")
+			case kind != protocol.Ed25519:
+				return usage("--type: nothing of this kind is generated", generateHints[kind])
+			}
+			if err := to.fill(req); err != nil {
+				return err
+			}
 			return a.ask(cmd.Context(), func(c protocol.Client) error {
-				public, err := c.GenerateKey(cmd.Context(), loc, kind, overwrite)
+				resp, err := c.Do(cmd.Context(), req)
 				if err != nil {
 					return err
 				}
-				return a.print(publicKeyJSON(args[0], kind, public), base64Text(public))
+				return a.printMade(loc, resp)
 			})
 		},
 	}
-	keyFlags(cmd, &kind, &overwrite)
+	keyFlags(cmd, &kind, &to)
+	cmd.Flags().Uint32Var(&size, "size", 64, "of a seed, in bytes: 16 to 64")
 	return cmd
+}
+
+// generateHints say how what is not generated comes to be.
+var generateHints = map[string]string{
+	protocol.Extended: "`shnode key derive FROM TO --type " + protocol.Extended + "` makes one",
+	protocol.Data:     "`shnode key import` takes data in",
 }
 
 func (a *app) keyImportCommand() *cobra.Command {
 	var kind, format string
-	var overwrite bool
+	var to placing
 	cmd := &cobra.Command{
 		Use:   "import LOC --type T [FILE or -]",
 		Short: "take in a key from outside, and print its public half in base64",
@@ -86,7 +116,10 @@ before anything else sees it. The file stays where it is: it is a copy of the
 key that nothing protects.
 
 An ed25519 key is its seed of 32 bytes: raw, or with --format hex as 64 digits,
-or with --format pem in a PKCS#8 or an OpenSSH file without a passphrase.`,
+or with --format pem in a PKCS#8 or an OpenSSH file without a passphrase. A seed
+is 16 to 64 bytes, a slip10-ed25519 key its private key and chain code, and data
+any bytes, at most 64 KiB: raw or hex. What has no public half has its location
+printed. The words of a mnemonic go to ` + "`shnode mnemonic recover`" + `.`,
 		Example: `  shnode key import wallet/keys/old --type ed25519 seed.bin
   shnode key import wallet/keys/ssh --type ed25519 --format pem ~/.ssh/id_ed25519`,
 		Args: takes(1, 2),
@@ -99,43 +132,53 @@ or with --format pem in a PKCS#8 or an OpenSSH file without a passphrase.`,
 			if err := checkKind(kind); err != nil {
 				return err
 			}
-			decode, ok := importFormats[format]
-			if !ok {
-				return usage(fmt.Sprintf("--format %q is not known", format), "one of: raw, hex, pem")
+			decode, err := importFormat(kind, format)
+			if err != nil {
+				return err
+			}
+			req := &protocol.Request{Id: protocol.NewID(), Operation: "key.import", Location: loc, Kind: kind}
+			if err := to.fill(req); err != nil {
+				return err
 			}
 			if len(args) == 1 && isTerminal(a.stdin) {
 				return usage("no key is given", "name the file that holds it, or - for stdin")
 			}
-			input, err := a.read(ctx, "the key", fileOrStdin(args[1:]), maxText)
+			input, err := a.read(ctx, "the key", fileOrStdin(args[1:]), maxKeyFile)
 			if err != nil {
 				return err
 			}
-			seed, err := decode(input)
+			secret, err := decode(input)
 			clear(input)
 			if err != nil {
 				return err
 			}
-			return a.importSeed(ctx, args[0], loc, kind, seed, overwrite)
+			return a.importSecret(ctx, req, secret)
 		},
 	}
-	keyFlags(cmd, &kind, &overwrite)
+	keyFlags(cmd, &kind, &to)
 	cmd.Flags().StringVar(&format, "format", "raw", "how the key is written: raw, hex, pem")
 	return cmd
 }
 
-// importSeed takes seed over and wipes it.
-func (a *app) importSeed(ctx context.Context, arg string, loc *protocol.Location, kind string, seed []byte, overwrite bool) error {
-	locked, err := lockSecret(seed)
+// maxKeyFile is the longest file that a key is read from: the longest secret, in hexadecimal.
+const maxKeyFile = 2*protocol.MaxSecret + 2
+
+// importSecret takes secret over and wipes it.
+func (a *app) importSecret(ctx context.Context, req *protocol.Request, secret []byte) error {
+	locked, err := lockSecret(secret)
 	if err != nil {
 		return err
 	}
 	defer locked.Destroy()
 	return a.ask(ctx, func(c protocol.Client) error {
-		public, err := c.ImportKey(ctx, loc, kind, locked.Bytes(), overwrite)
+		if err := seal(ctx, c, req, map[string][]byte{"secret": locked.Bytes()}); err != nil {
+			return err
+		}
+		resp, err := c.Do(ctx, req)
 		if err != nil {
 			return err
 		}
-		return a.print(publicKeyJSON(arg, kind, public), base64Text(public))
+		return a.printMade(req.Location, resp)
 	})
 }
 
@@ -179,13 +222,15 @@ func (a *app) keyPublicCommand() *cobra.Command {
 }
 
 func (a *app) keyListCommand() *cobra.Command {
-	return &cobra.Command{
+	var hint string
+	cmd := &cobra.Command{
 		Use:   "ls [PREFIX]",
 		Short: "list records, in the order of their names",
 		Long: `ls lists the records below PREFIX, which is a client or client/vault, or all.
 Of a peer it lists what the policy there lets this node see.`,
 		Example: `  shnode key ls
-  shnode key ls wallet/keys --json`,
+  shnode key ls wallet/keys --json
+  shnode key ls --hint "since May"`,
 		Args:        takes(0, 1),
 		Annotations: map[string]string{forPeers: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -196,12 +241,14 @@ Of a peer it lists what the policy there lets this node see.`,
 					return err
 				}
 			}
+			if len(hint) > protocol.MaxHint {
+				return usage(fmt.Sprintf("--hint is at most %d bytes", protocol.MaxHint), "")
+			}
+			req := &protocol.Request{Operation: "record.list", Location: below, Hint: []byte(hint)}
 			var entries []*protocol.Entry
-			err := a.ask(cmd.Context(), func(c protocol.Client) error {
-				return c.List(cmd.Context(), below, func(e *protocol.Entry) bool {
-					entries = append(entries, e)
-					return true
-				})
+			err := a.ask(cmd.Context(), func(c protocol.Client) (err error) {
+				entries, err = pages(cmd.Context(), c, req)
+				return err
 			})
 			if err != nil {
 				return err
@@ -209,6 +256,8 @@ Of a peer it lists what the policy there lets this node see.`,
 			return a.printEntries(entries)
 		},
 	}
+	cmd.Flags().StringVar(&hint, "hint", "", "only records with exactly this hint")
+	return cmd
 }
 
 func (a *app) printEntries(entries []*protocol.Entry) error {
@@ -221,7 +270,7 @@ func (a *app) printEntries(entries []*protocol.Entry) error {
 	}
 	lines := make([]line, len(entries))
 	for i, e := range entries {
-		l := line{Location: e.Location.Text(), Kind: e.Kind, Hint: strings.TrimRight(string(e.Hint), "\x00")}
+		l := line{Location: e.Location.Text(), Kind: e.Kind, Hint: hintText(e)}
 		if e.CreatedMs != 0 {
 			l.Created = moment(e.CreatedMs)
 		}
@@ -243,9 +292,9 @@ func (a *app) printEntries(entries []*protocol.Entry) error {
 		a.talkf("no records")
 		return nil
 	}
-	rows := [][]string{{"LOCATION", "KIND", "CREATED"}}
+	rows := [][]string{{"LOCATION", "KIND", "CREATED", "HINT"}}
 	for _, l := range lines {
-		rows = append(rows, []string{l.Location, l.Kind, l.Created})
+		rows = append(rows, []string{l.Location, l.Kind, l.Created, l.Hint})
 	}
 	return a.table(rows)
 }

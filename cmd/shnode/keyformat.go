@@ -17,20 +17,43 @@ import (
 
 func base64Text(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-// importFormats read a secret key: what comes out is an Ed25519 seed. Errors
-// never show what was read.
-var importFormats = map[string]func([]byte) ([]byte, error){
-	"raw": seedOf,
-	"hex": func(b []byte) ([]byte, error) {
-		seed := make([]byte, hex.DecodedLen(len(b)))
-		n, err := hex.Decode(seed, bytes.TrimSpace(b))
-		if err != nil {
-			clear(seed)
-			return nil, badKey("not hexadecimal digits", "")
+// importFormat is how a secret of the kind is read from a file of the format.
+// The errors of the function never show what was read.
+func importFormat(kind, format string) (func([]byte) ([]byte, error), error) {
+	exact := seedOf // an Ed25519 seed is the only one of these with one length that a person gets wrong
+	if kind != protocol.Ed25519 {
+		exact = func(b []byte) ([]byte, error) { return bytes.Clone(b), nil }
+	}
+	switch format {
+	case "raw":
+		return exact, nil
+	case "hex":
+		return func(b []byte) ([]byte, error) {
+			raw, err := fromHex(b)
+			if err != nil {
+				return nil, err
+			}
+			defer clear(raw)
+			return exact(raw)
+		}, nil
+	case "pem":
+		if kind == protocol.Ed25519 {
+			return seedFromPEM, nil
 		}
-		return seedOf(seed[:n])
-	},
-	"pem": seedFromPEM,
+		return nil, usage("--format pem is for --type "+protocol.Ed25519, "one of: raw, hex")
+	}
+	return nil, usage(fmt.Sprintf("--format %q is not known", format), "one of: raw, hex, pem")
+}
+
+func fromHex(b []byte) ([]byte, error) {
+	b = bytes.TrimSpace(b)
+	raw := make([]byte, hex.DecodedLen(len(b)))
+	n, err := hex.Decode(raw, b)
+	if err != nil {
+		clear(raw)
+		return nil, badKey("not hexadecimal digits", "")
+	}
+	return raw[:n], nil
 }
 
 func badKey(what, hint string) *failure {

@@ -82,7 +82,11 @@ func TestImportFormats(t *testing.T) {
 		"OpenSSH, but no bytes": {"pem", pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: seed}), "damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := importFormats[test.format](test.input)
+			decode, err := importFormat(protocol.Ed25519, test.format)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := decode(test.input)
 			if test.says == "" {
 				if err != nil || !bytes.Equal(got, seed) {
 					t.Fatalf("%x, %v", got, err)

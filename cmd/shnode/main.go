@@ -118,9 +118,11 @@ peers that its policy permits.`,
 		a.initCommand(), a.runCommand(), a.demoCommand(),
 		a.statusCommand(), a.unlockCommand(), a.lockCommand(),
 		a.peerCommand(), a.policyCommand(),
-		a.keyCommand(), a.signCommand(), a.verifyCommand(),
-		a.opsCommand(), a.versionCommand(),
+		a.keyCommand(), a.mnemonicCommand(), a.signCommand(), a.verifyCommand(),
+		a.storeCommand(), a.execCommand(), a.opsCommand(),
+		a.snapshotCommand(), a.doctorCommand(), a.completionCommand(), a.versionCommand(),
 	)
+	a.completeNames(root)
 	return root
 }
 
@@ -143,7 +145,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 // checkFlags looks at what holds for every command, before it runs.
 func (a *app) checkFlags(cmd *cobra.Command, _ []string) error {
 	if a.peer != "" && cmd.Annotations[forPeers] == "" {
-		return usage("--peer does not go with `"+cmd.CommandPath()+"`", "only what a policy can permit runs on a peer: key and sign")
+		return usage("--peer does not go with `"+cmd.CommandPath()+"`", "only what a policy can permit runs on a peer: key, sign, store, exec and `mnemonic recover`")
 	}
 	if a.timeout <= 0 || a.timeout > protocol.MaxTimeout {
 		return usage("--timeout must be more than 0 and at most "+protocol.MaxTimeout.String(), "")

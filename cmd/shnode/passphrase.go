@@ -30,12 +30,18 @@ func (a *app) passphrase(ctx context.Context, isNew bool) (*memguard.LockedBuffe
 
 func (a *app) passphraseBytes(ctx context.Context, isNew bool) ([]byte, error) {
 	if a.passphraseFile != "" {
-		return a.readPassphraseFile(ctx)
+		return a.readPassphraseFile(ctx, a.passphraseFile)
 	}
-	b, err := readSecret(ctx, "passphrase:")
+	b, err := a.typePassphrase(ctx, "passphrase:", isNew)
 	if errors.Is(err, errNoTerminal) {
 		return nil, usage("there is no terminal to ask for the passphrase", "name a file that holds it with --passphrase-file FILE, or - for stdin")
 	}
+	return b, err
+}
+
+// typePassphrase has a passphrase typed at the terminal, twice if it is new.
+func (a *app) typePassphrase(ctx context.Context, prompt string, isNew bool) ([]byte, error) {
+	b, err := readSecret(ctx, prompt)
 	if err != nil || !isNew || len(b) == 0 {
 		return b, err
 	}
@@ -53,8 +59,8 @@ func (a *app) passphraseBytes(ctx context.Context, isNew bool) ([]byte, error) {
 
 // readPassphraseFile reads the file, whose last line end, if any, is no part of
 // the passphrase.
-func (a *app) readPassphraseFile(ctx context.Context) ([]byte, error) {
-	r, err := a.open("the passphrase", a.passphraseFile)
+func (a *app) readPassphraseFile(ctx context.Context, path string) ([]byte, error) {
+	r, err := a.open("the passphrase", path)
 	if err != nil {
 		return nil, fmt.Errorf("the passphrase file: %w", err)
 	}

@@ -16,7 +16,8 @@ func (a *app) peerCommand() *cobra.Command {
 what they may do there is for the policy to say: a new peer may do nothing.`,
 		Example: `  shnode peer id
   shnode peer add laptop /ip4/192.0.2.7/tcp/7411/p2p/12D3KooW…`,
-	}, a.peerIDCommand(), a.peerAddCommand(), a.peerListCommand())
+	}, a.peerIDCommand(), a.peerAddCommand(), a.peerListCommand(),
+		a.peerRenameCommand(), a.peerRemoveCommand(), a.peerPingCommand())
 }
 
 func (a *app) peerIDCommand() *cobra.Command {

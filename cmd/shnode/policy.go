@@ -20,7 +20,7 @@ socket in the home may use everything.`,
 		Example: `  shnode policy show > policy.toml
   shnode policy apply policy.toml
   shnode policy can laptop ed25519.sign wallet/keys/main`,
-	}, a.policyShowCommand(), a.policyApplyCommand(), a.policyCanCommand())
+	}, a.policyShowCommand(), a.policyApplyCommand(), a.policyTestCommand(), a.policyCanCommand())
 }
 
 func (a *app) policyShowCommand() *cobra.Command {

@@ -127,32 +127,10 @@ func statusOf(s *protocol.NodeStatus, running bool) statusJSON {
 	if s.Zone == nil || !running {
 		return out
 	}
-	out.Zone = &zoneJSON{PID: s.Zone.Pid, Ended: s.Zone.Ended, Layers: []layerJSON{}}
-	for _, l := range s.Zone.Layers {
-		layer := layerJSON{Name: l.Name, Active: l.Active, Required: l.Required, Note: l.Note}
-		if !l.Active {
-			layer.Hint = layerHints[l.Name]
-		}
-		out.Zone.Layers = append(out.Zone.Layers, layer)
-	}
+	out.Zone = &zoneJSON{PID: s.Zone.Pid, Ended: s.Zone.Ended}
+	out.Zone.Layers, _ = layersOf(s.Zone)
 	return out
 }
-
-// layerHints say what to do about a layer of the zone that is missing. The
-// names are those of sandbox.Layer. For one without a row nothing helps but
-// another system.
-var layerHints = map[string]string{
-	"syscall filter": pureGo,
-	"Landlock":       pureGo,
-	"locked memory":  "the zone's memory can be swapped out: raise the limit of locked memory, `ulimit -l` or LimitMEMLOCK= of the service",
-	"private uid":    onlyRoot,
-	"namespaces":     onlyRoot,
-}
-
-const (
-	pureGo   = "the syscall filter and Landlock take Linux, 5.13 or newer, and a build without C: CGO_ENABLED=0 go build ./cmd/shnode"
-	onlyRoot = "only a node that root starts can give its zone a uid and namespaces of its own"
-)
 
 func (a *app) printStatus(s *protocol.NodeStatus, running bool) error {
 	st := statusOf(s, running)

@@ -4,20 +4,27 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stronghold-go/stronghold/node/local"
 	"github.com/stronghold-go/stronghold/protocol"
 )
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "print the version, the commit it was built from, and Go's version",
+		Short:   "print the version, the commit it was built from, Go's version, and the zone's layers",
 		Example: `  shnode version --json`,
 		Args:    takes(0, 0),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := buildVersion()
+			zone, err := local.Posture(cmd.Context())
+			if cmd.Context().Err() != nil {
+				return err
+			}
+			v.Layers, _ = layersOf(zone) // none, where a zone does not start: that is for doctor to explain
 			line := fmt.Sprintf("shnode %s", v.Version)
 			if v.Commit != "" {
 				line += " commit " + v.Commit
@@ -25,20 +32,42 @@ func (a *app) versionCommand() *cobra.Command {
 			if v.Modified {
 				line += " (modified)"
 			}
-			return a.print(v, fmt.Sprintf("%s %s %s/%s %s", line, v.Go, v.OS, v.Arch, v.Protocol))
+			line = fmt.Sprintf("%s %s %s/%s %s", line, v.Go, v.OS, v.Arch, v.Protocol)
+			return a.print(v, line+"\n"+zoneLine(v.Layers))
 		},
 	}
 }
 
 type version struct {
-	Version  string `json:"version"`
-	Commit   string `json:"commit,omitempty"`
-	Time     string `json:"time,omitempty"` // of the commit, RFC 3339
-	Modified bool   `json:"modified"`       // the sources were not those of the commit
-	Go       string `json:"go"`
-	OS       string `json:"os"`
-	Arch     string `json:"arch"`
-	Protocol string `json:"protocol"`
+	Version  string      `json:"version"`
+	Commit   string      `json:"commit,omitempty"`
+	Time     string      `json:"time,omitempty"` // of the commit, RFC 3339
+	Modified bool        `json:"modified"`       // the sources were not those of the commit
+	Go       string      `json:"go"`
+	OS       string      `json:"os"`
+	Arch     string      `json:"arch"`
+	Protocol string      `json:"protocol"`
+	Layers   []layerJSON `json:"layers"` // of a zone of this build, on this machine
+}
+
+// zoneLine tells the layers that a zone of this build has on this machine.
+func zoneLine(layers []layerJSON) string {
+	if len(layers) == 0 {
+		return "zone: does not start here; `shnode doctor` tells why"
+	}
+	var active, missing []string
+	for _, l := range layers {
+		if l.Active {
+			active = append(active, l.Name)
+		} else {
+			missing = append(missing, l.Name)
+		}
+	}
+	line := "zone: " + strings.Join(active, ", ")
+	if len(missing) > 0 {
+		line += "; missing: " + strings.Join(missing, ", ")
+	}
+	return line
 }
 
 // buildVersion is what the go command recorded in this program.

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// advice is what to do about a layer of the zone that is missing.
+type advice struct {
+	hint    string
+	problem bool // the layer could be had here, or its absence is what a person has to know
+}
+
+// linuxAdvice has a row for every layer that may be missing from a zone that
+// runs. The names are those of sandbox.Layer. What a zone does not start
+// without has one too: doctor tells of zones that do not start.
+var linuxAdvice = map[string]advice{
+	"own process":          {"this machine starts no processes for shnode: has the user too many, or is the executable gone?", true},
+	"sealed pipe":          {"the zone and the node did not agree on keys: are both the same, unchanged executable?", true},
+	"locked memory":        {"the zone's memory can be swapped out: raise the limit of locked memory, `ulimit -l` or LimitMEMLOCK= of the service", true},
+	"non-dumpable":         {"the kernel refuses prctl(PR_SET_DUMPABLE): does a container's own filter forbid it?", true},
+	"no new privileges":    {"the kernel refuses prctl(PR_SET_NO_NEW_PRIVS): does a container's own filter forbid it?", true},
+	"syscall filter":       {"the kernel refuses seccomp: is it built with CONFIG_SECCOMP_FILTER, and does a container's own filter allow it?", true},
+	"own session":          {"the kernel refuses setsid", true},
+	"dies with its parent": {"the kernel refuses prctl(PR_SET_PDEATHSIG); the zone still ends with its pipe", true},
+	"resource limits":      {"the kernel refuses setrlimit", true},
+	"Landlock":             {"Landlock takes Linux 5.13 or newer, and its name among those in /sys/kernel/security/lsm; the syscall filter alone keeps files and the network away", true},
+	"private uid":          {onlyRoot, false},
+	"namespaces":           {onlyRoot, false},
+}
+
+const onlyRoot = "only a node that root starts can give its zone a uid and namespaces of its own; the other layers do without them"
+
+// adviceOn is what to do about a layer that is missing on a system.
+func adviceOn(system string, l *protocol.Layer) advice {
+	if l.Active {
+		return advice{}
+	}
+	if system != "linux" {
+		return advice{fmt.Sprintf("on %s the zone is a process of its own behind a sealed pipe, and little more: nothing keeps code that got into it from files and the network. Keep keys that matter in a node on Linux", systemName(system)), true}
+	}
+	// The notes are those of sandbox.
+	switch {
+	case strings.Contains(l.Note, "a build with cgo"):
+		return advice{"this shnode was built with C, and threads and system calls of C's own are not to be held in: CGO_ENABLED=0 go build ./cmd/shnode", true}
+	case strings.Contains(l.Note, "a build with the race detector"):
+		return advice{"this shnode was built for tests: build it without -race", true}
+	}
+	if a, ok := linuxAdvice[l.Name]; ok {
+		return a
+	}
+	return advice{"the kernel refuses it", true}
+}
+
+func systemName(goos string) string {
+	switch goos {
+	case "darwin":
+		return "macOS"
+	case "windows":
+		return "Windows"
+	}
+	return goos
+}
+
+// layersOf are the layers of a zone, with what to do about missing ones, and
+// whether none of those is a problem.
+func layersOf(z *protocol.Zone) (layers []layerJSON, ok bool) {
+	layers, ok = []layerJSON{}, true
+	for _, l := range z.GetLayers() {
+		a := adviceOn(runtime.GOOS, l)
+		layers = append(layers, layerJSON{Name: l.Name, Active: l.Active, Required: l.Required, Note: l.Note, Hint: a.hint})
+		ok = ok && !a.problem
+	}
+	return layers, ok
+}

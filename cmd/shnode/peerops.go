@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+func (a *app) peerRenameCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rename OLD NEW",
+		Short: "give another node a new name; no right moves",
+		Long: `rename changes what a node is called here. The policy in force goes on to mean the
+same nodes, whatever their names; the file that is applied next has to use the
+new name.`,
+		Example: `  shnode peer rename laptop old-laptop`,
+		Args:    takes(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			return a.askHome(ctx, func(c protocol.Client, _ bool) error {
+				req := &protocol.Request{Operation: "peer.rename", Name: args[0], NewName: args[1]}
+				if _, err := c.Do(ctx, req); err != nil {
+					err = a.hinted(err, protocol.Status_EXISTS, "`shnode peer ls` tells what is taken")
+					return a.hinted(err, protocol.Status_NOT_FOUND, "`shnode peer ls` tells who is known")
+				}
+				a.talkf("%s is called %s now; the rights of neither name have moved", printable(args[0]), printable(args[1]))
+				return a.printIf(map[string]string{"renamed": args[0], "name": args[1]})
+			})
+		},
+	}
+}
+
+func (a *app) peerRemoveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rm NAME",
+		Short: "know another node no more, and hang up on it",
+		Long: `rm forgets a node: its connections end, and it is not let in again. What the policy
+says of it stays there, and means nobody until a node of the same id is added.`,
+		Example: `  shnode peer rm laptop`,
+		Args:    takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			return a.askHome(ctx, func(c protocol.Client, _ bool) error {
+				if _, err := c.Do(ctx, &protocol.Request{Operation: "peer.remove", Name: args[0]}); err != nil {
+					return a.hinted(err, protocol.Status_NOT_FOUND, "`shnode peer ls` tells who is known")
+				}
+				a.talkf("%s is not let in any more", printable(args[0]))
+				return a.printIf(map[string]string{"removed": args[0]})
+			})
+		},
+	}
+}
+
+func (a *app) peerPingCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "ping PEER",
+		Short: "tell how long a peer takes to answer, and whether the way is direct",
+		Long: `ping connects to a peer where there is no connection, and sends it a few bytes to
+send back. PEER is a name, an id or an address. It tells nothing of whether the
+peer is unlocked, or permits anything.`,
+		Example: `  shnode peer ping laptop`,
+		Args:    takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			return a.ask(ctx, func(c protocol.Client) error {
+				resp, err := c.Do(ctx, &protocol.Request{Operation: "peer.ping", Peer: args[0]})
+				if err != nil {
+					return a.hinted(err, protocol.Status_UNAVAILABLE, outcomes[protocol.Status_UNAVAILABLE].remote)
+				}
+				p := resp.GetPing()
+				took := time.Duration(p.GetRoundTripUs()) * time.Microsecond
+				way := "direct"
+				if p.GetRelayed() {
+					way = "relayed"
+				}
+				out := map[string]any{"peer": args[0], "round_trip_ms": float64(p.GetRoundTripUs()) / 1000,
+					"relayed": p.GetRelayed(), "address": p.GetAddress()}
+				return a.print(out, fmt.Sprintf("%s %s %s %s", printable(args[0]), way, took, printable(p.GetAddress())))
+			})
+		},
+	}
+}
