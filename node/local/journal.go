@@ -29,6 +29,7 @@ type journal struct {
 	log  *slog.Logger
 
 	saved atomic.Int64 // when the last change reached the disk, ms since the Unix epoch
+	syncs atomic.Int64 // how often changes reached it
 
 	// Held for reading while a change is staged and handed to run, for writing
 	// while the file and the zone must agree on where they are.
@@ -175,6 +176,7 @@ func (j *journal) append(batch []*staged) error {
 	j.size += int64(len(b))
 	j.next = last + 1
 	j.saved.Store(time.Now().UnixMilli())
+	j.syncs.Add(1)
 	// From here on the changes have happened, whatever becomes of the zone.
 	if err := j.tell("zone.commit", last); err != nil {
 		j.log.Error("changes not committed", "error", err)
