@@ -221,7 +221,7 @@ func TestRevoked(t *testing.T) {
 	failed := make(chan error, 1)
 	go func() { _, err := a.Remote("b").Handle(testContext(t), sign(t)); failed <- err }()
 	wait(t, "the request", arrived)
-	bm.removePeer("a")
+	bm.RemovePeer("a")
 	if err := wait(t, "the asker", failed); err == nil {
 		t.Error("a removed peer was answered")
 	}

@@ -32,6 +32,12 @@ func (n *Node) handleLocal(ctx context.Context, req *protocol.Request) (resp *pr
 		return n.addPeer(ctx, req), nil
 	case "peer.list":
 		return &protocol.Response{Status: protocol.Status_OK, Peers: n.peerList()}, nil
+	case "peer.ping":
+		return n.ping(ctx, req), nil
+	case "peer.remove":
+		return n.removePeer(req), nil
+	case "peer.rename":
+		return n.renamePeer(req), nil
 	case "node.status":
 		resp, err := n.local.Handle(ctx, req)
 		if err != nil || resp.Node == nil {

@@ -67,10 +67,24 @@ func (m *memory) SetPeer(p *protocol.Peer) error {
 	return nil
 }
 
-func (m *memory) removePeer(name string) {
+func (m *memory) RenamePeer(name, newName string) error {
+	m.change(func() {
+		m.peers = slices.Clone(m.peers)
+		for i, p := range m.peers {
+			if p.Name == name {
+				m.peers[i] = proto.CloneOf(p)
+				m.peers[i].Name = newName
+			}
+		}
+	})
+	return nil
+}
+
+func (m *memory) RemovePeer(name string) error {
 	m.change(func() {
 		m.peers = slices.DeleteFunc(m.peers, func(q *protocol.Peer) bool { return q.Name == name })
 	})
+	return nil
 }
 
 func (m *memory) change(f func()) {

@@ -46,8 +46,10 @@ type Local interface {
 	Identity() []byte               // as [NewIdentity] made it
 	Rules() *permissions.Rules      // the policy in force
 	Peers() []*protocol.Peer        // the known peers
-	SetPeer(p *protocol.Peer) error // add or change one; durable when it returns
-	OnPeersChanged(changed func())  // changed is called after each change of Peers
+	SetPeer(p *protocol.Peer) error // add or change one; durable when it returns, as are the next two
+	RenamePeer(name, newName string) error
+	RemovePeer(name string) error
+	OnPeersChanged(changed func()) // changed is called after each change of Peers
 }
 
 // Config is what a node is made of. Only Local must be set.

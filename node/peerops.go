@@ -1,0 +1,105 @@
+package node
+
+import (
+	"context"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// renamePeer answers peer.rename. No right moves: the policy in force means ids.
+func (n *Node) renamePeer(req *protocol.Request) *protocol.Response {
+	if detail := checkName(req.NewName); detail != "" {
+		return protocol.Invalid("new_name", detail)
+	}
+	n.addMu.Lock()
+	defer n.addMu.Unlock()
+	switch {
+	case !n.named(req.Name):
+		return protocol.Refuse(protocol.Status_NOT_FOUND, "no peer has this name")
+	case n.named(req.NewName):
+		return protocol.Refuse(protocol.Status_EXISTS, "a peer has this name")
+	}
+	if err := n.local.RenamePeer(req.Name, req.NewName); err != nil {
+		n.log.Error("peer not renamed", "error", err)
+		return protocol.Answer(req, nil, err)
+	}
+	n.log.Info("peer renamed", "name", req.Name, "new_name", req.NewName)
+	return &protocol.Response{Status: protocol.Status_OK}
+}
+
+// removePeer answers peer.remove. What is under way with the peer ends.
+func (n *Node) removePeer(req *protocol.Request) *protocol.Response {
+	n.addMu.Lock()
+	defer n.addMu.Unlock()
+	if !n.named(req.Name) {
+		return protocol.Refuse(protocol.Status_NOT_FOUND, "no peer has this name")
+	}
+	if err := n.local.RemovePeer(req.Name); err != nil {
+		n.log.Error("peer not removed", "error", err)
+		return protocol.Answer(req, nil, err)
+	}
+	return &protocol.Response{Status: protocol.Status_OK}
+}
+
+// named says whether a peer has this name. The list itself is asked, not the
+// book. n.addMu is held.
+func (n *Node) named(name string) bool {
+	return slices.ContainsFunc(n.local.Peers(), func(p *protocol.Peer) bool { return p.Name == name })
+}
+
+// ping answers peer.ping.
+func (n *Node) ping(ctx context.Context, req *protocol.Request) *protocol.Response {
+	ctx, cancel := context.WithTimeout(ctx, protocol.Timeout(req))
+	defer cancel()
+	p, err := n.roundTrip(ctx, req.Peer)
+	return protocol.Answer(req, &protocol.Response{Status: protocol.Status_OK, Ping: p}, err)
+}
+
+// roundTrip measures how long a message and its answer take to and from a peer:
+// those by which the two agree on protocol.ID for a stream, on a connection that
+// is there by then. That asks nothing, so the peer has nothing to permit, and
+// nothing to note.
+func (n *Node) roundTrip(ctx context.Context, name string) (*protocol.Ping, error) {
+	id, addr, err := n.known.Load().find(name)
+	if err != nil {
+		return nil, err
+	}
+	if addr != nil {
+		n.host.Peerstore().AddAddr(id, addr, peerstore.TempAddrTTL)
+	}
+	if _, err := n.remote(id).stream(ctx); err != nil {
+		return nil, err
+	}
+	n.host.Peerstore().RemoveProtocols(id, protocol.ID) // else they agree only when something is sent
+	began := time.Now()
+	s, err := n.openOnce(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	took := time.Since(began)
+	letGo(s) // by when the peer has let go of it, too
+	return &protocol.Ping{RoundTripUs: uint64(max(1, took.Microseconds())), Relayed: relayed(s.Conn().RemoteMultiaddr()),
+		Address: s.Conn().RemoteMultiaddr().String()}, nil
+}
+
+// letGo closes a stream, and waits until the peer has let go of it too: it does
+// not take many at once.
+func letGo(s network.Stream) {
+	defer s.Close()
+	if s.CloseWrite() == nil {
+		s.SetReadDeadline(time.Now().Add(farewellTime))
+		io.Copy(io.Discard, s)
+	}
+}
+
+// relayed says whether the way to this address goes by another node.
+func relayed(addr ma.Multiaddr) bool {
+	return slices.ContainsFunc(addr, func(part ma.Component) bool { return part.Protocol().Code == ma.P_CIRCUIT })
+}
