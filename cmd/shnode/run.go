@@ -18,6 +18,10 @@ import (
 	"github.com/stronghold-go/stronghold/node/local"
 )
 
+// loopback is where a node listens that was not told: peers on this machine
+// reach it, and the network only when somebody has said so.
+const loopback = "/ip4/127.0.0.1/tcp/0"
+
 // stopTimeout is how long a process of ours may take to stop before it is killed.
 const stopTimeout = 20 * time.Second
 
@@ -41,7 +45,7 @@ ends, the socket is removed. It then ends with 0, or with 130 after SIGINT.`,
   shnode run --listen /ip4/0.0.0.0/tcp/7411 --passphrase-file /run/secrets/shnode`,
 		Args: takes(0, 0),
 	}
-	cmd.Flags().StringArrayVar(&listen, "listen", nil, "listen on this address, such as /ip4/0.0.0.0/tcp/7411; may be given again (default: as config.toml says)")
+	cmd.Flags().StringArrayVar(&listen, "listen", nil, "listen on this address, such as /ip4/0.0.0.0/tcp/7411; may be given again (default: as config.toml says, else this machine only)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		home, err := a.home()
 		if err != nil {
@@ -49,10 +53,13 @@ ends, the socket is removed. It then ends with 0, or with 130 after SIGINT.`,
 		}
 		ctx := cmd.Context()
 		err = a.serve(ctx, home, func(s local.Settings) []string {
-			if len(listen) > 0 {
+			switch {
+			case len(listen) > 0:
 				return listen
+			case s.Listen != nil:
+				return s.Listen
 			}
-			return s.Listen
+			return []string{loopback}
 		})
 		var stopped interruption
 		if !errors.As(context.Cause(ctx), &stopped) {

@@ -27,13 +27,15 @@ func (s *Stronghold) path(file string) string { return filepath.Join(s.home, fil
 
 // Settings is what config.toml holds. Its zero value works.
 type Settings struct {
-	Listen []string `toml:"listen"` // multiaddrs that `run` listens on, unless it is told others
+	Listen []string `toml:"listen"` // multiaddrs to listen on for peers; nil if config.toml does not say
 }
 
 // Settings returns what config.toml holds.
 func (s *Stronghold) Settings() Settings { return s.settings }
 
 const newConfig = `# Where the node listens for peers, as multiaddrs. "shnode run --listen" goes before it.
+# Without either it listens for peers on this machine only, at a port that the system picks;
+# with an empty list it asks others and is not asked.
 # listen = ["/ip4/0.0.0.0/tcp/7411"]
 `
 
