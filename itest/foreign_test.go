@@ -1,0 +1,168 @@
+package itest
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/pbkdf2"
+	"crypto/sha512"
+	"os"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// foreign is a file that a release of wallet.rs has written, its password, and
+// the mnemonic that it was made of.
+const (
+	foreign         = "../snapshot/rust/testdata/v2.stronghold"
+	foreignPassword = "current_password"
+	foreignMnemonic = "winter spend artefact viable cigar pink easy charge ranch license coyote cage " +
+		"brass mushroom repair game attack peanut glad rather cart obey famous chat"
+)
+
+// bringIn brings a foreign file in parts, and returns the answer to the last.
+func (s *suite) bringIn(t testing.TB, file []byte, password string, change func(*protocol.Request)) *protocol.Response {
+	t.Helper()
+	const size = 1000
+	id := protocol.NewID()
+	for at := 0; ; at += size {
+		req := &protocol.Request{Id: id, Operation: "snapshot.import", Offset: uint64(at), Snapshot: file[at:min(at+size, len(file))]}
+		if at+size < len(file) {
+			req.More = true
+			s.want(t, protocol.Status_OK, req)
+			continue
+		}
+		req.Secret = s.seal(t, req, "secret", []byte(password))
+		change(req)
+		return s.ask(t, req)
+	}
+}
+
+func testBringIn(t *testing.T, s *suite) {
+	file, err := os.ReadFile(foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	as := func(*protocol.Request) {}
+	refused := func(status protocol.Status, field string, resp *protocol.Response) {
+		t.Helper()
+		if resp.Status != status || resp.Field != field || resp.Imported != nil {
+			t.Errorf("answered with %v, want %v %s", resp, status, field)
+		}
+	}
+	before := s.list(t, nil, 1000)
+	refused(protocol.Status_WRONG_KEY, "", s.bringIn(t, file, "wrong", as))
+	refused(protocol.Status_NOT_A_SNAPSHOT, "", s.bringIn(t, bytes.Repeat([]byte("something else"), 100), foreignPassword, as))
+	refused(protocol.Status_DAMAGED, "", s.bringIn(t, file[:50], foreignPassword, as))
+	refused(protocol.Status_INVALID, "format", s.bringIn(t, file, foreignPassword, func(r *protocol.Request) { r.Format = "something" }))
+	refused(protocol.Status_INVALID, "offset", s.bringIn(t, file, foreignPassword, func(r *protocol.Request) { r.Offset-- }))
+	refused(protocol.Status_INVALID, "secret", s.bringIn(t, file, foreignPassword, func(r *protocol.Request) { r.Secret[0] ^= 1 }))
+	dry := s.bringIn(t, file, foreignPassword, func(r *protocol.Request) { r.DryRun = true })
+	if dry.Status != protocol.Status_OK || dry.Imported.GetTotal().GetRecords() == 0 {
+		t.Fatalf("a dry run: %v", dry)
+	}
+	if after := s.list(t, nil, 1000); len(after) != len(before) {
+		t.Errorf("after a dry run there are %d records more", len(after)-len(before))
+	}
+
+	resp := s.bringIn(t, file, foreignPassword, as)
+	if !proto.Equal(resp, dry) {
+		t.Fatalf("imported %v, and the dry run said %v", resp, dry)
+	}
+	total := resp.Imported.Total
+	if after := s.list(t, nil, 1000); len(after)-len(before) != int(total.Records) {
+		t.Errorf("there are %d records more, and %d were imported", len(after)-len(before), total.Records)
+	}
+	// It has the seed of a mnemonic, typed, which a key is derived from.
+	seed, err := pbkdf2.Key(sha512.New, foreignMnemonic, []byte("mnemonic"), 2048, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if total.Typed != 1 {
+		t.Fatalf("%d records are typed: %v", total.Typed, resp.Imported)
+	}
+	for _, part := range resp.Imported.Parts {
+		if part.Counts.Typed == 0 {
+			continue
+		}
+		at := part.Location
+		at.Record = []byte("iota-wallet-seed")
+		derived := s.want(t, protocol.Status_OK, derive(at, s.at("keys", "derived"), "m/44'/4218'/0'/0'/0'"))
+		if want := slip10(seed, 44, 4218, 0, 0, 0); !want.Equal(ed25519.PublicKey(derived.PublicKey)) {
+			t.Errorf("derived %x, want %x", derived.PublicKey, want)
+		}
+	}
+	refused(protocol.Status_EXISTS, "", s.bringIn(t, file, foreignPassword, as))
+	if again := s.bringIn(t, file, foreignPassword, func(r *protocol.Request) { r.Overwrite = true }); again.Status != protocol.Status_OK {
+		t.Errorf("over itself: %v", again)
+	}
+}
+
+func testExport(t *testing.T, s *suite) {
+	public := s.generate(t, s.at("keys", "main"))
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "store.put", Location: s.key("k"), Value: []byte("v")})
+	export := func(proof, password string) *protocol.Request {
+		req := &protocol.Request{Id: protocol.NewID(), Operation: "snapshot.export", Format: "stronghold-3", Cost: 17}
+		both, err := protocol.JoinSecrets([]byte(proof), []byte(password))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Secret = s.seal(t, req, "secret", both)
+		return req
+	}
+	const password = "another password"
+	s.want(t, protocol.Status_WRONG_KEY, export("wrong", password))
+	s.wantInvalid(t, "secret", export(passphrase, ""))
+	wrong := export(passphrase, password)
+	wrong.Format = "stronghold-9"
+	s.wantInvalid(t, "format", wrong)
+	s.wantInvalid(t, "secret", &protocol.Request{Operation: "snapshot.export", Format: "stronghold-3"})
+	single := &protocol.Request{Id: protocol.NewID(), Operation: "snapshot.export", Format: "stronghold-3", Cost: 17}
+	single.Secret = s.seal(t, single, "secret", []byte(passphrase)) // one secret where there should be two
+	s.wantInvalid(t, "secret", single)
+
+	req := export(passphrase, password)
+	resp := s.want(t, protocol.Status_OK, req)
+	file := resp.Snapshot
+	for resp.More {
+		resp = s.want(t, protocol.Status_OK, &protocol.Request{Id: req.Id, Operation: "snapshot.export", Format: "stronghold-3", Offset: uint64(len(file))})
+		file = append(file, resp.Snapshot...)
+	}
+	s.wantInvalid(t, "offset", &protocol.Request{Id: req.Id, Operation: "snapshot.export", Format: "stronghold-3", Offset: uint64(len(file))})
+	seen := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.list", Limit: protocol.MaxPage})
+	back := s.bringIn(t, file, password, func(r *protocol.Request) { r.Overwrite, r.DryRun = true, true })
+	if back.Status != protocol.Status_OK || int(back.Imported.GetTotal().GetRecords()) != len(seen.Entries) || back.Imported.Total.Entries == 0 {
+		t.Errorf("exported %v, and there are %d records", back, len(seen.Entries))
+	}
+	s.sign(t, s.at("keys", "main"), public, []byte("it is all still here"))
+}
+
+func testType(t *testing.T, s *suite) {
+	raw := bytes.Repeat([]byte{8}, 32)
+	typed := func(loc *protocol.Location, kind string) *protocol.Request {
+		return &protocol.Request{Operation: "record.type", Location: loc, Kind: kind}
+	}
+	loc := s.at("records", "main")
+	s.want(t, protocol.Status_OK, s.write(t, loc, protocol.Data, raw))
+	want := ed25519.NewKeyFromSeed(raw).Public().(ed25519.PublicKey)
+	if resp := s.want(t, protocol.Status_OK, typed(loc, protocol.Ed25519)); resp.Kind != protocol.Ed25519 || !want.Equal(ed25519.PublicKey(resp.PublicKey)) {
+		t.Errorf("typed as %v", resp)
+	}
+	s.sign(t, loc, want, []byte("by what was bytes"))
+	s.want(t, protocol.Status_WRONG_KIND, typed(loc, protocol.Seed)) // what it is is known
+	s.want(t, protocol.Status_NOT_FOUND, typed(s.at("records", "none"), protocol.Seed))
+	s.wantInvalid(t, "kind", typed(loc, "untyped"))
+	short := s.at("records", "short")
+	s.want(t, protocol.Status_OK, s.write(t, short, protocol.Data, raw[:5]))
+	for _, kind := range []string{protocol.Ed25519, protocol.Seed, protocol.Extended, protocol.Mnemonic} {
+		s.wantInvalid(t, "kind", typed(short, kind))
+	}
+	seed := s.at("records", "seed")
+	s.want(t, protocol.Status_OK, s.write(t, seed, protocol.Data, raw))
+	s.want(t, protocol.Status_OK, typed(seed, protocol.Seed))
+	if resp := s.want(t, protocol.Status_OK, derive(seed, s.at("records", "derived"), "m/0'")); !slip10(raw, 0).Equal(ed25519.PublicKey(resp.PublicKey)) {
+		t.Error("derived another key")
+	}
+}
