@@ -346,7 +346,7 @@ var conformance = map[string]func(*testing.T, *suite){
 	"record.exists":   testExists,
 	"record.list":     testList,
 	"record.revoke":   testRevoke,
-	"record.type":     testType,
+	"record.type":     testRecordType,
 	"record.write":    testWrite,
 	"slip10.derive":   testDerive,
 	"slip10.generate": testSeed,

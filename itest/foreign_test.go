@@ -139,7 +139,7 @@ func testExport(t *testing.T, s *suite) {
 	s.sign(t, s.at("keys", "main"), public, []byte("it is all still here"))
 }
 
-func testType(t *testing.T, s *suite) {
+func testRecordType(t *testing.T, s *suite) {
 	raw := bytes.Repeat([]byte{8}, 32)
 	typed := func(loc *protocol.Location, kind string) *protocol.Request {
 		return &protocol.Request{Operation: "record.type", Location: loc, Kind: kind}
