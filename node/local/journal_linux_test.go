@@ -176,6 +176,10 @@ func TestEndWhileChanging(t *testing.T) {
 				unlock(t, s)
 				acknowledged, errs, wait := storm(t, s, func() bool { return false })
 				until(t, "some changes", func() bool { return count(acknowledged) > 50 })
+				var before int
+				if name != "close" {
+					before = pid(t, s)
+				}
 				allowed := end(t, s)
 				wait()
 				for err := range errs {
@@ -186,7 +190,7 @@ func TestEndWhileChanging(t *testing.T) {
 				}
 				if name != "close" {
 					// It is up, locked, and can be unlocked again.
-					until(t, "another zone", func() bool { return pid(t, s) != 0 })
+					until(t, "another zone", func() bool { now := pid(t, s); return now != 0 && now != before })
 					if _, err := get(t.Context(), s, "0-0"); !errors.Is(err, protocol.ErrLocked) {
 						t.Errorf("after the end: %v", err)
 					}
