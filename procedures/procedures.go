@@ -109,3 +109,34 @@ func Import(arena *memory.Arena, kind vault.Kind, raw []byte) (*Made, error) {
 	}
 	return fillSecret(arena, kind, len(raw), func(b []byte) ([]byte, error) { copy(b, raw); return nil, nil })
 }
+
+// Retype makes a record of the kind from an untyped one, or from one of any
+// bytes: what it is was known to the program that wrote it, and to nobody here.
+// The bytes must fit, as in [Import]. An Ed25519 key takes the first 32 and
+// leaves the others, as the Rust Stronghold did.
+func Retype(arena *memory.Arena, is vault.Kind, secret []byte, kind vault.Kind) (*Made, error) {
+	if is != vault.Untyped && is != vault.Data {
+		return nil, ErrKind
+	}
+	if kind == vault.Ed25519 && len(secret) > ed25519Seed {
+		secret = secret[:ed25519Seed]
+	}
+	m, err := Import(arena, kind, secret)
+	var input *InputError
+	if errors.As(err, &input) && input.Field == "secret" {
+		err = &InputError{"kind", "the record does not fit: it " + input.Reason}
+	}
+	return m, err
+}
+
+// Plain is what the Rust Stronghold would hold in place of this record: of an
+// Ed25519 key the seed, of a mnemonic the seed that was made of it.
+func Plain(kind vault.Kind, secret []byte) []byte {
+	switch {
+	case kind == vault.Ed25519 && len(secret) == ed25519Record:
+		return secret[:ed25519Seed]
+	case kind == vault.Mnemonic && len(secret) > mnemonicHead:
+		return secret[1:mnemonicHead]
+	}
+	return secret
+}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"crypto/subtle"
 	"errors"
 	"io"
 	"strconv"
@@ -112,4 +113,23 @@ func (s Slot) Cost() (int, bool) {
 	_, cost, _ := strings.Cut(line, " ")
 	n, err := strconv.Atoi(cost)
 	return n, err == nil && n > 0
+}
+
+// Prove says whether the passphrase opens a slot of the snapshot: nil, or
+// [ErrWrongKey], or what [Read] says of a slot that cannot be opened. It costs
+// what opening the snapshot costs.
+func (s *State) Prove(passphrase []byte) error {
+	keys, err := unwrap(s.Keys.arena, s.Header.Slots, passphrase, MaxCost)
+	if err != nil {
+		return err
+	}
+	defer keys.Destroy()
+	return keys.root.Use(func(have []byte) error {
+		return s.Keys.root.Use(func(want []byte) error {
+			if subtle.ConstantTimeCompare(have, want) != 1 {
+				return ErrWrongKey
+			}
+			return nil
+		})
+	})
 }

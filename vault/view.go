@@ -82,3 +82,8 @@ func (db *DB) LoadItem(c ClientView, it *Item) {
 
 // Resume says which change the loaded state is of.
 func (db *DB) Resume(seq uint64) { db.seq, db.done = seq, seq }
+
+// LendRecord is [DB.Lend] for a record of a view.
+func (db *DB) LendRecord(r *Record, client, vault ID, f func(secret []byte) error) error {
+	return db.open(r, Place{Client: client, Vault: vault, Record: r.ID}, func(_, secret []byte) error { return f(secret) })
+}

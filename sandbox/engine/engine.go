@@ -39,6 +39,9 @@ type Engine struct {
 	journal sync.Mutex // changes are staged and sealed in the order of their numbers
 	ends    []end      // where the journal ended before each change that is not committed
 	folding *folding   // a file that is being given out
+
+	coming, going parts      // files of other programs
+	hashing       sync.Mutex // the password hash of one of them
 }
 
 // New returns a locked engine whose secrets lie in arena.
@@ -112,10 +115,16 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return e.list(req)
 	case "record.revoke":
 		return e.revoke(req)
+	case "record.type":
+		return e.retype(req)
 	case "slip10.derive":
 		return e.derive(req)
 	case "slip10.generate":
 		return e.generateSeed(req)
+	case "snapshot.export":
+		return e.giveOut(req)
+	case "snapshot.import":
+		return e.bringIn(req)
 	case "store.get":
 		return e.get(req)
 	case "store.list":
@@ -151,7 +160,19 @@ func refuse(err error) *protocol.Response {
 	var damaged *snapshot.DamagedError
 	var cost *snapshot.CostError
 	var unsealed sealedError
+	var foreign *foreignError
+	var large *tooLargeError
+	var many *tooManyError
+	var conflict *conflictError
 	switch {
+	case errors.As(err, &foreign):
+		return foreign.refusal()
+	case errors.As(err, &large):
+		return protocol.Refuse(protocol.Status_NO_SPACE, large.Error())
+	case errors.As(err, &many):
+		return protocol.Refuse(protocol.Status_NO_SPACE, many.Error())
+	case errors.As(err, &conflict):
+		return protocol.Refuse(protocol.Status_EXISTS, conflict.Error())
 	case errors.As(err, &input):
 		return protocol.Invalid(input.Field, input.Reason)
 	case errors.As(err, &unsealed):

@@ -95,6 +95,9 @@ func (e *Engine) list(req *protocol.Request) (*protocol.Response, error) {
 	depth := req.Location.Depth()
 	if depth > 0 {
 		p := place(req.Location)
+		if err := e.state.DB.Learn(p); err != nil {
+			return nil, err
+		}
 		client = &p.Client
 		if depth > 1 {
 			in = &p.Vault

@@ -15,6 +15,9 @@ func storeKey(l *protocol.Location) (client vault.Place, key []byte) {
 
 func (e *Engine) get(req *protocol.Request) (*protocol.Response, error) {
 	client, key := storeKey(req.Location)
+	if err := e.state.DB.Learn(client); err != nil {
+		return nil, err
+	}
 	it, err := e.state.DB.Get(client.Client, key)
 	if err != nil {
 		return nil, err

@@ -162,6 +162,10 @@ func OpenPassword(file, password, salt []byte, kind Kind, o Options) (*State, []
 	return nil, tried, tried[0].Err
 }
 
+// PasswordKey makes the key of a file that is to be written, as iota-sdk and the bindings of Stronghold 2.x make it:
+// Blake2b-256 of the password. The caller wipes it.
+func PasswordKey(password []byte) []byte { return blake2bKey(password, nil) }
+
 // blake2bKey is the with_passphrase_hashed_blake2b of Stronghold's KeyProvider.
 func blake2bKey(password, _ []byte) []byte {
 	sum := blake2b.Sum256(password)
