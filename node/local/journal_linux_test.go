@@ -538,3 +538,27 @@ func fillDisk(t testing.TB, path string) {
 		}
 	}
 }
+
+// A zone that is killed while it opens the snapshot leaves it locked, and the
+// next one opens it.
+func TestKilledDuringUnlock(t *testing.T) {
+	cfg := newHome(t) // with a hash that takes its time
+	s := open(t, cfg)
+	for range rounds(3, 50) {
+		before := pid(t, s)
+		unlocked := make(chan error, 1)
+		go func() { unlocked <- s.Client().Unlock(context.Background(), []byte(passphrase)) }()
+		for range rand.IntN(5) { // anywhere
+			s.Client().Status(context.Background())
+		}
+		syscall.Kill(before, syscall.SIGKILL)
+		if err := <-unlocked; err != nil && !errors.Is(err, protocol.ErrUnavailable) && !errors.Is(err, protocol.ErrLocked) {
+			t.Errorf("an unlock whose zone was killed: %v", err)
+		}
+		until(t, "another zone", func() bool { now := pid(t, s); return now != 0 && now != before })
+		if _, err := get(t.Context(), s, "key"); !errors.Is(err, protocol.ErrLocked) {
+			t.Errorf("after it: %v", err)
+		}
+	}
+	unlock(t, s)
+}

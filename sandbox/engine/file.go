@@ -143,6 +143,7 @@ func (e *Engine) fold(req *protocol.Request) (*protocol.Response, error) {
 			e.folding.parts.Close()
 		}
 		r, w := io.Pipe()
+		e.state.DB.Sweep() // what has expired is not written again
 		state, view := e.state, e.state.DB.Freeze()
 		f := &folding{parts: r, state: view.Sequence}
 		go func() {

@@ -281,3 +281,16 @@ func operation(b []byte) string {
 	protocol.Unmarshal(b, req)
 	return req.Operation
 }
+
+// What has expired is in no fresh file.
+func TestFoldLeavesOutWhatExpired(t *testing.T) {
+	e, _ := opened(t)
+	do(t, e, &protocol.Request{Operation: "store.put", Location: at(t, "c/short"), Value: []byte("x"), TtlMs: 1})
+	do(t, e, &protocol.Request{Operation: "store.put", Location: at(t, "c/long"), Value: []byte("x"), TtlMs: 1 << 30})
+	for ask(t, e, &protocol.Request{Operation: "store.get", Location: at(t, "c/short")}).Status == protocol.Status_OK {
+	}
+	file, _ := fold(t, e)
+	if n, _ := read(t, file).DB.Freeze().Clients[0].Items(); n != 1 {
+		t.Errorf("the file has %d items", n)
+	}
+}
