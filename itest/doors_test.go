@@ -146,6 +146,9 @@ func testPolicyTest(t *testing.T, s *suite) {
 // testSave writes a fresh file: what was revoked and overwritten is gone from it,
 // and everything else is there after it was opened again.
 func testSave(t *testing.T, s *suite) {
+	if raceDetector {
+		t.Skip("password hashes take too long")
+	}
 	loc := s.at("keys", "main")
 	public := s.generate(t, loc)
 	size := func() int64 {
@@ -278,6 +281,9 @@ func testSteps(t *testing.T, s *suite) {
 }
 
 func testFold(t *testing.T, s *suite) {
+	if raceDetector {
+		t.Skip("password hashes take too long")
+	}
 	loc := s.at("keys", "main")
 	public := s.generate(t, loc)
 	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.adopt"})            // nothing was folded
@@ -313,6 +319,9 @@ func testFold(t *testing.T, s *suite) {
 }
 
 func testCreate(t *testing.T, s *suite) {
+	if raceDetector {
+		t.Skip("password hashes take too long")
+	}
 	create := func(passphrase string, cost uint32) *protocol.Request {
 		key := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.key"}).PublicKey
 		req := &protocol.Request{Id: protocol.NewID(), Operation: "zone.create", Cost: cost}
@@ -351,6 +360,9 @@ func testInspect(t *testing.T, s *suite) {
 
 // testOpen opens where something is open; the target's own opening was the good case.
 func testOpen(t *testing.T, s *suite) {
+	if raceDetector {
+		t.Skip("password hashes take too long")
+	}
 	resp, err := bring(t.Context(), s.engine, []byte(passphrase), newSnapshot(t))
 	if err != nil || resp.Status != protocol.Status_UNAVAILABLE {
 		t.Errorf("opening twice: %v, %v", resp, err)

@@ -101,6 +101,9 @@ func testBringIn(t *testing.T, s *suite) {
 }
 
 func testExport(t *testing.T, s *suite) {
+	if raceDetector {
+		t.Skip("password hashes take too long")
+	}
 	public := s.generate(t, s.at("keys", "main"))
 	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "store.put", Location: s.key("k"), Value: []byte("v")})
 	export := func(proof, password string) *protocol.Request {
