@@ -562,3 +562,29 @@ func TestKilledDuringUnlock(t *testing.T) {
 	}
 	unlock(t, s)
 }
+
+// A disk that fails for good: what was asked for is not known to have happened,
+// and the node locks itself rather than go on with a state that no file has.
+func TestBrokenDisk(t *testing.T) {
+	s := open(t, quickHome(t))
+	unlock(t, s)
+	if err := put(t.Context(), s, "before", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	before := pid(t, s)
+	s.BreakFile()
+	if err := put(t.Context(), s, "after", []byte("x")); !errors.Is(err, protocol.ErrOutcomeUnknown) {
+		t.Errorf("on a broken disk: %v", err)
+	}
+	until(t, "another zone", func() bool { now := pid(t, s); return now != 0 && now != before })
+	if _, err := get(t.Context(), s, "before"); !errors.Is(err, protocol.ErrLocked) {
+		t.Errorf("after it: %v", err)
+	}
+	unlock(t, s)
+	if _, err := get(t.Context(), s, "before"); err != nil {
+		t.Error(err)
+	}
+	if _, err := get(t.Context(), s, "after"); !errors.Is(err, protocol.ErrNotFound) {
+		t.Errorf("what was not written: %v", err)
+	}
+}
