@@ -24,8 +24,8 @@ as name=value; a value that is - comes from stdin, @FILE from a file.
 
   text, numbers   as they are; yes-or-no fields are true or false
   locations       as everywhere: wallet/keys/main, wallet/keys/@head, wallet
-  bytes           as they are, or as hex:…, or as base64:…; a value that begins
-                  so by itself is given as base64:…
+  bytes           as they are, or after hex: or base64:; a value that begins so
+                  by itself is given in base64
   secrets         (secret, passphrase) only from @FILE, from -, or, where the
                   field is required and left out, typed at the terminal; they
                   are sealed to the zone here, byte by byte, but for the line

@@ -21,7 +21,7 @@ secret half stays in the zone.`,
   shnode key public wallet/keys/main --format ssh
   shnode key ls wallet`,
 	}, a.keyGenerateCommand(), a.keyImportCommand(), a.keyDeriveCommand(), a.keyPublicCommand(),
-		a.keyListCommand(), a.keyVersionsCommand(), a.keyRemoveCommand())
+		a.keyListCommand(), a.keyVersionsCommand(), a.keyTypeCommand(), a.keyRemoveCommand())
 }
 
 // keyFlags are those of commands that make a key.
@@ -292,9 +292,13 @@ func (a *app) printEntries(entries []*protocol.Entry) error {
 		a.talkf("no records")
 		return nil
 	}
-	rows := [][]string{{"LOCATION", "KIND", "CREATED", "HINT"}}
+	rows := [][]string{{"LOCATION", "KIND", "CREATED"}}
 	for _, l := range lines {
-		rows = append(rows, []string{l.Location, l.Kind, l.Created, l.Hint})
+		rows = append(rows, []string{l.Location, l.Kind, l.Created})
+		if l.Hint != "" {
+			rows[0] = hintedHeading
+			rows[len(rows)-1] = append(rows[len(rows)-1], l.Hint)
+		}
 	}
 	return a.table(rows)
 }

@@ -84,10 +84,10 @@ func (a *app) mnemonicGenerateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate LOC",
 		Short: "make a mnemonic, show its words once, and keep the seed of it",
-		Long: `generate makes a mnemonic and keeps it, with the seed of it, as a record to derive
-keys from. The words are shown once: on the terminal, or in a new file that only
-you can read (--out). They come from the zone sealed to this command; no log, and
-no other process, sees them. Nobody can ask for them again.
+		Long: `generate makes a mnemonic and keeps it, with the seed of it, as a record that
+keys are derived from. The words are shown once: on the terminal, or in a new
+file that only you can read (--out). They come from the zone sealed to this
+command; no log, and no other process, sees them. Nobody can ask for them again.
 
 The words alone do not bring a wallet back that has a passphrase of its own. It
 is asked of the user of this machine; no peer can.`,

@@ -13,9 +13,9 @@ func (a *app) peerRenameCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rename OLD NEW",
 		Short: "give another node a new name; no right moves",
-		Long: `rename changes what a node is called here. The policy in force goes on to mean the
-same nodes, whatever their names; the file that is applied next has to use the
-new name.`,
+		Long: `rename changes what a node is called here. The policy in force goes on to mean
+the same nodes, whatever their names; the file that is applied next has to use
+the new name.`,
 		Example: `  shnode peer rename laptop old-laptop`,
 		Args:    takes(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,8 +37,8 @@ func (a *app) peerRemoveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm NAME",
 		Short: "know another node no more, and hang up on it",
-		Long: `rm forgets a node: its connections end, and it is not let in again. What the policy
-says of it stays there, and means nobody until a node of the same id is added.`,
+		Long: `rm forgets a node: its connections end, and it is not let in again. What the
+policy in force says of it stays, and holds again if the same node is added.`,
 		Example: `  shnode peer rm laptop`,
 		Args:    takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -17,7 +17,7 @@ func (a *app) policyTestCommand() *cobra.Command {
 		Short: "run the [[test]]s of a policy, and apply nothing",
 		Long: `test runs the tests in a policy: in FILE, in stdin with -, or in the policy in
 force. It ends with 0 if each found what it expects; each that did not is a line
-on stdout, and the end is 1. apply runs them too, and applies nothing if one fails.`,
+on stdout, and the end is 1. apply runs them too, and stops if one fails.`,
 		Example: `  shnode policy test
   shnode policy test policy.toml && shnode policy apply policy.toml`,
 		Args: takes(0, 1),

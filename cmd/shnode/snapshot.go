@@ -19,7 +19,7 @@ backup. Every change is on the disk before it is answered, so there is nothing
 that has to be saved by hand; save writes a fresh file all the same.`,
 		Example: `  shnode snapshot save
   shnode snapshot inspect backup.stronghold`,
-	}, a.snapshotSaveCommand(), a.snapshotInspectCommand())
+	}, a.snapshotSaveCommand(), a.snapshotInspectCommand(), a.snapshotImportCommand(), a.snapshotExportCommand())
 }
 
 func (a *app) snapshotSaveCommand() *cobra.Command {
@@ -27,7 +27,7 @@ func (a *app) snapshotSaveCommand() *cobra.Command {
 		Use:   "save",
 		Short: "write the whole state as a fresh file, without what was revoked",
 		Long: `save writes the state as it is into a fresh file, and puts it in the place of the
-old one. What was revoked or overwritten is in the old file, encrypted, until then.`,
+old one, where what was revoked or overwritten stays, encrypted, until then.`,
 		Example: `  shnode key rm wallet/keys/old && shnode snapshot save`,
 		Args:    takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -158,8 +158,8 @@ func (a *app) storeListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls CLIENT",
 		Short: "list the keys of a client's store",
-		Long: `ls lists the keys of a client's store, in their order. Of a peer it lists what the
-policy there lets this node read.`,
+		Long: `ls lists the keys of a client's store, in their order. Of a peer it lists what
+the policy there lets this node read.`,
 		Example: `  shnode store ls wallet
   shnode store ls wallet --json | jq -r .key`,
 		Args:        takes(1, 1),

@@ -69,7 +69,7 @@ func (a *app) printVersions(entries []*protocol.Entry) error {
 		Hint     string `json:"hint,omitempty"`
 		Created  string `json:"created,omitempty"` // RFC 3339
 	}
-	rows := [][]string{{"LOCATION", "KIND", "CREATED", "HINT"}}
+	rows := [][]string{{"LOCATION", "KIND", "CREATED"}}
 	for _, e := range entries {
 		l := line{Location: e.Location.Text(), Version: *e.Location.Version, Kind: e.Kind, Hint: hintText(e)}
 		if e.CreatedMs != 0 {
@@ -81,7 +81,11 @@ func (a *app) printVersions(entries []*protocol.Entry) error {
 			}
 			continue
 		}
-		rows = append(rows, []string{l.Location, l.Kind, l.Created, l.Hint})
+		rows = append(rows, []string{l.Location, l.Kind, l.Created})
+		if l.Hint != "" {
+			rows[0] = hintedHeading
+			rows[len(rows)-1] = append(rows[len(rows)-1], l.Hint)
+		}
 	}
 	switch {
 	case a.json:
@@ -92,6 +96,9 @@ func (a *app) printVersions(entries []*protocol.Entry) error {
 	}
 	return a.table(rows)
 }
+
+// hintedHeading is that of a listing in which a record has a hint.
+var hintedHeading = []string{"LOCATION", "KIND", "CREATED", "HINT"}
 
 // hintText is a record's hint. The versions in Rust padded it with zeros.
 func hintText(e *protocol.Entry) string { return strings.TrimRight(string(e.Hint), "\x00") }
