@@ -56,36 +56,36 @@ func TestNothingToldReachesASecret(t *testing.T) {
 // TestReachFails has the walk above find what there is to find.
 func TestReachFails(t *testing.T) {
 	type deep struct{ secret *memory.Secret }
-	type list struct{ l []map[string][2]*deep }
+	type list struct{ L []map[string][2]*deep }
 	type loop struct {
-		next *loop
-		key  protocol.SealKey
+		Next *loop
+		Key  protocol.SealKey
 	}
 	type embeds struct{ list }
-	type keyed struct{ m map[deep]bool }
-	type sends struct{ c chan *ecdh.PrivateKey }
+	type keyed struct{ M map[deep]bool }
+	type sends struct{ C chan *ecdh.PrivateKey }
 	type lends struct {
-		f func(int) (*memory.Arena, error)
+		F func(int) (*memory.Arena, error)
 	}
-	type hidden struct{ k hpke.PrivateKey }
+	type hidden struct{ K hpke.PrivateKey }
 	type clean struct {
-		b    []byte
-		next *clean
-		any  any
+		B    []byte
+		Next *clean
+		Any  any
 	}
 	tests := []struct {
 		in   any
 		want string
 	}{
 		{memory.Secret{}, "memory.Secret"},
-		{deep{}, "itest.deep.secret"},
-		{list{}, "itest.list.l.secret"},
-		{&loop{}, "itest.loop.key"},
-		{embeds{}, "itest.embeds.list.l.secret"},
-		{keyed{}, "itest.keyed.m.secret"},
-		{sends{}, "itest.sends.c"},
-		{lends{}, "itest.lends.f"},
-		{hidden{}, "itest.hidden.k"},
+		{deep{secret: nil}, "itest.deep.secret"},
+		{list{}, "itest.list.L.secret"},
+		{&loop{}, "itest.loop.Key"},
+		{embeds{list: list{}}, "itest.embeds.list.L.secret"},
+		{keyed{}, "itest.keyed.M.secret"},
+		{sends{}, "itest.sends.C"},
+		{lends{}, "itest.lends.F"},
+		{hidden{}, "itest.hidden.K"},
 		{clean{}, ""},
 	}
 	for _, tt := range tests {
