@@ -26,10 +26,15 @@ type Tx struct {
 	db    *DB
 	stamp Stamp
 	edits []Edit
+	own   ahead // of the edits
+}
 
-	// What the edits put where, so that a change may have many.
+// ahead is what edits that are not committed put where, the last of them at each
+// place. So it costs the same to look something up, however many are staged.
+type ahead struct {
 	records map[[3]ID]*Record
 	items   map[itemAt]*Item
+	next    map[[2]ID]uint64 // numbers of the next counter records, where an edit has moved them
 }
 
 // itemAt is where an item lies.
@@ -38,20 +43,54 @@ type itemAt struct {
 	key    string
 }
 
+func (a *ahead) add(e *Edit) {
+	if a.records == nil {
+		*a = ahead{map[[3]ID]*Record{}, map[itemAt]*Item{}, map[[2]ID]uint64{}}
+	}
+	if it := e.Item; it != nil {
+		a.items[itemAt{e.Client, string(it.Key)}] = it
+	}
+	if r := e.Record; r != nil {
+		a.records[[3]ID{e.Client, e.Vault, r.ID}] = r
+		if at := [2]ID{e.Client, e.Vault}; r.Counter && r.Number >= a.next[at] {
+			a.next[at] = r.Number + 1
+		}
+	}
+}
+
+// remove forgets an edit that was committed, unless a later one is in its place.
+func (a *ahead) remove(e *Edit) {
+	if it := e.Item; it != nil {
+		if at := (itemAt{e.Client, string(it.Key)}); a.items[at] == it {
+			delete(a.items, at)
+		}
+	}
+	if r := e.Record; r != nil {
+		if at := [3]ID{e.Client, e.Vault, r.ID}; a.records[at] == r {
+			delete(a.records, at)
+		}
+		if at := [2]ID{e.Client, e.Vault}; r.Counter && a.next[at] == r.Number+1 {
+			delete(a.next, at)
+		}
+	}
+}
+
 // Stage prepares a change. f sees all staged changes before it and what it did
 // itself; if it fails, nothing has happened. What it did becomes visible to
 // readers with [DB.Commit]. A change without edits is nil.
 func (db *DB) Stage(f func(*Tx) error) (*Change, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.now().UnixMilli(), Device: db.device, Sequence: db.seq + 1},
-		records: map[[3]ID]*Record{}, items: map[itemAt]*Item{}}
+	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.now().UnixMilli(), Device: db.device, Sequence: db.seq + 1}}
 	if err := f(tx); err != nil || len(tx.edits) == 0 {
 		return nil, err
 	}
 	db.seq++
 	c := &Change{Sequence: db.seq, Edits: tx.edits}
 	db.staged = append(db.staged, c)
+	for i := range c.Edits {
+		db.ahead.add(&c.Edits[i])
+	}
 	return c, nil
 }
 
@@ -65,6 +104,9 @@ func (db *DB) Commit(seq uint64) error {
 	}
 	for len(db.staged) > 0 && db.staged[0].Sequence <= seq {
 		db.apply(db.staged[0])
+		for i := range db.staged[0].Edits {
+			db.ahead.remove(&db.staged[0].Edits[i])
+		}
 		db.staged[0] = nil
 		db.staged = db.staged[1:]
 	}
@@ -83,6 +125,12 @@ func (db *DB) Abort(seq uint64) {
 	db.seq = db.staged[i].Sequence - 1
 	clear(db.staged[i:])
 	db.staged = db.staged[:i]
+	db.ahead = ahead{}
+	for _, c := range db.staged {
+		for i := range c.Edits {
+			db.ahead.add(&c.Edits[i])
+		}
+	}
 }
 
 // Apply replays a change that was committed before, from a file. Its number
@@ -172,59 +220,27 @@ func (tx *Tx) find(p Place) (*Record, Place, error) {
 
 // latest is the record at p, a tombstone too; nil if there was never one.
 func (tx *Tx) latest(p Place) *Record {
-	if r, ok := tx.records[[3]ID{p.Client, p.Vault, p.Record}]; ok {
-		return r
-	}
-	var found *Record
-	tx.eachStaged(func(e *Edit) {
-		if e.Client == p.Client && e.Vault == p.Vault && e.Record != nil && e.Record.ID == p.Record {
-			found = e.Record
+	at := [3]ID{p.Client, p.Vault, p.Record}
+	for _, a := range []*ahead{&tx.own, &tx.db.ahead} {
+		if r, ok := a.records[at]; ok {
+			return r
 		}
-	})
-	if found != nil {
-		return found
 	}
 	if _, v := tx.committed(p); v != nil {
-		found, _ = get(v.records, p.Record)
+		r, _ := get(v.records, p.Record)
+		return r
 	}
-	return found
+	return nil
 }
 
 // next is the number of the next counter record of p's vault.
 func (tx *Tx) next(p Place) uint64 {
-	var next uint64
-	_, v := tx.committed(p)
-	if v != nil {
-		next = v.next
+	at := [2]ID{p.Client, p.Vault}
+	next := max(tx.own.next[at], tx.db.ahead.next[at])
+	if _, v := tx.committed(p); v != nil {
+		next = max(next, v.next)
 	}
-	tx.each(p.Client, p.Vault, func(r *Record) {
-		if r.Counter && r.Number >= next {
-			next = r.Number + 1
-		}
-	})
 	return next
-}
-
-// each calls f for every record put into a vault by staged changes, oldest first, then by tx.
-func (tx *Tx) each(client, vault ID, f func(*Record)) {
-	visit := func(e *Edit) {
-		if e.Client == client && e.Vault == vault && e.Record != nil {
-			f(e.Record)
-		}
-	}
-	tx.eachStaged(visit)
-	for i := range tx.edits {
-		visit(&tx.edits[i])
-	}
-}
-
-// eachStaged calls f for every edit that was staged before tx, oldest first.
-func (tx *Tx) eachStaged(f func(*Edit)) {
-	for _, c := range tx.db.staged {
-		for i := range c.Edits {
-			f(&c.Edits[i])
-		}
-	}
 }
 
 func (tx *Tx) committed(p Place) (*client, *vault) {
@@ -318,10 +334,6 @@ func (tx *Tx) add(p Place, e Edit) (err error) {
 		}
 	}
 	tx.edits = append(tx.edits, e)
-	if e.Record != nil {
-		tx.records[[3]ID{e.Client, e.Vault, e.Record.ID}] = e.Record
-	} else {
-		tx.items[itemAt{e.Client, string(e.Item.Key)}] = e.Item
-	}
+	tx.own.add(&e)
 	return nil
 }

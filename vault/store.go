@@ -128,17 +128,13 @@ func (db *DB) putItem(clientID ID, c *client, it *Item) {
 
 // Item returns the item at key as this change sees it, or [ErrNotFound].
 func (tx *Tx) Item(clientID ID, key []byte) (*Item, error) {
-	var found *Item
-	if c, ok := get(tx.db.clients, clientID); ok {
-		found, _ = c.store.Get(&Item{Key: key})
+	at := itemAt{clientID, string(key)}
+	found, ok := tx.own.items[at]
+	if !ok {
+		found, ok = tx.db.ahead.items[at]
 	}
-	tx.eachStaged(func(e *Edit) {
-		if e.Client == clientID && e.Item != nil && bytes.Equal(e.Item.Key, key) {
-			found = e.Item
-		}
-	})
-	if it, ok := tx.items[itemAt{clientID, string(key)}]; ok {
-		found = it
+	if c, there := get(tx.db.clients, clientID); !ok && there {
+		found, _ = c.store.Get(&Item{Key: key})
 	}
 	if found == nil || found.Removed || found.expired(tx.stamp.UnixMilli) {
 		return nil, ErrNotFound

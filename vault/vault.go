@@ -50,6 +50,7 @@ type DB struct {
 	clients  *tree[*client]
 	expiries *btree.BTreeG[expiry] // of all stores, soonest first
 	staged   []*Change             // in the order of their sequence numbers
+	ahead    ahead                 // of the staged changes
 	seq      uint64                // of the last change that was staged
 	done     uint64                // of the last change that was committed
 }

@@ -222,6 +222,44 @@ func TestFailedStageLeavesNothing(t *testing.T) {
 	want(t, db, at("c/v/4"), "")
 }
 
+// Staged changes leave nothing behind them once they are committed or aborted.
+func TestNothingStaysAhead(t *testing.T) {
+	db := newDB(t)
+	head := In([]byte("c"), []byte("v"))
+	head.Counter, head.Head = true, true
+	client := In([]byte("c"), nil)
+	item := func(f func(*Tx) error) *Change {
+		c, err := db.Stage(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for range 3 {
+		stage(t, db, at("c/v/r"), "one")
+		stage(t, db, at("c/v/r"), "two")
+		stage(t, db, head, "version")
+		item(func(tx *Tx) error { return tx.PutItem(client, []byte("key"), []byte("value"), 0) })
+		removed := item(func(tx *Tx) error { return tx.RemoveItem(client, []byte("key")) })
+		if _, err := db.Stage(func(tx *Tx) error { return tx.RemoveItem(client, []byte("key")) }); !errors.Is(err, ErrNotFound) {
+			t.Errorf("removed twice: %v", err)
+		}
+		late := stage(t, db, head, "late")
+		commit(t, db, removed)
+		if n := len(db.ahead.records) + len(db.ahead.items); n != 1 {
+			t.Errorf("%d edits are ahead of the committed state, want one", n)
+		}
+		db.Abort(late.Sequence)
+		put(t, db, head, "version")
+		if n := len(db.ahead.records) + len(db.ahead.items) + len(db.ahead.next); n != 0 {
+			t.Errorf("%d edits are ahead of the committed state", n)
+		}
+	}
+	want(t, db, head, "version")
+	want(t, db, In([]byte("c"), []byte("v")).Version(5), "version")
+	want(t, db, In([]byte("c"), []byte("v")).Version(6), "")
+}
+
 func TestChangeWithoutEdits(t *testing.T) {
 	db := newDB(t)
 	if c, err := db.Stage(func(*Tx) error { return nil }); c != nil || err != nil {
