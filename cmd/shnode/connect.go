@@ -111,6 +111,9 @@ func nowhere(local.Settings) []string { return nil }
 // the home's settings.
 func openNode(ctx context.Context, home string, log *slog.Logger, listen func(local.Settings) []string) (*opened, error) {
 	s, err := local.Open(ctx, local.Config{Home: home, Log: log})
+	if errors.Is(err, local.ErrNoHome) {
+		return nil, noHome(home)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -104,8 +104,6 @@ func explain(ctx context.Context, err error, remote bool) *failure {
 		return explainStatus(refused, remote)
 	case errors.Is(err, control.ErrNotRunning):
 		return &failure{exit: exitUnreachable, code: "not_running", message: "no node is running on this home", hint: "start it with `shnode run`"}
-	case errors.Is(err, local.ErrNoHome):
-		return &failure{exit: exitNotFound, code: "no_home", message: "there is no home here", hint: "make one with `shnode init`, or name another with --home"}
 	case errors.Is(err, local.ErrHomeExists):
 		return failed("home_exists", "this home exists already, and stays as it is", "name another with --home")
 	case errors.Is(err, local.ErrInUse), errors.Is(err, control.ErrInUse):
@@ -164,6 +162,11 @@ func explainStatus(e *protocol.Error, remote bool) *failure {
 func unanswered(message string) *failure {
 	return &failure{exit: exitUnreachable, code: "unreachable", message: message,
 		hint: "wait longer with --timeout; if a change was asked for, look whether it happened"}
+}
+
+func noHome(dir string) *failure {
+	return &failure{exit: exitNotFound, code: "no_home", message: "there is no home in " + dir,
+		hint: "make one with `shnode init`, or name another with --home"}
 }
 
 // fail prints f, to stderr, or with --json to stdout, and returns its exit code.

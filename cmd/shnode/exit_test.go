@@ -89,7 +89,7 @@ func TestExplain(t *testing.T) {
 		{t.Context(), fmt.Errorf("x: %w", context.DeadlineExceeded), 5, "unreachable"},
 		{t.Context(), fmt.Errorf("x: %w", protocol.ErrClosed), 5, "unreachable"},
 		{t.Context(), fmt.Errorf("x: %w: %w", protocol.ErrNotSent, protocol.ErrFrameTooLong), 1, "too_long"},
-		{t.Context(), local.ErrNoHome, 7, "no_home"},
+		{t.Context(), noHome("dir"), 7, "no_home"},
 		{t.Context(), local.ErrHomeExists, 1, "home_exists"},
 		{t.Context(), local.ErrInUse, 1, "in_use"},
 		{t.Context(), control.ErrInUse, 1, "in_use"},
