@@ -49,7 +49,7 @@ const newPolicy = `# Who may do what. Nothing matched means no.
 
 // InitOptions are what a new home needs.
 type InitOptions struct {
-	Identity   []byte // the node's private key, as libp2p encodes it
+	Identity   []byte // the node's private key, as libp2p encodes it (node.NewIdentity); nil for a home that no node is to run on
 	Passphrase []byte // not empty; the caller wipes it
 	Cost       int    // scrypt, log2 N, 17 to 22; 0: 18
 }

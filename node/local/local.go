@@ -1,18 +1,41 @@
 // Package local is a Stronghold without a network: a home folder, the zone that
-// holds its secrets, and the file that they rest in.
+// holds its secrets, and the file that they rest in. A Go program that keeps keys,
+// such as a wallet, embeds it:
+//
+//	import _ "github.com/stronghold-go/stronghold/sandbox/engine/zone"
+//
+//	err := local.Init(ctx, local.Config{Home: home}, local.InitOptions{Passphrase: passphrase}) // once
 //
 //	s, err := local.Open(ctx, local.Config{Home: home})
 //	…
 //	defer s.Close()
 //	c := s.Client()
 //	err = c.Unlock(ctx, passphrase)
+//	public, err := c.GenerateKey(ctx, location, protocol.Ed25519, false)
 //	sig, err := c.Sign(ctx, location, message)
 //
-// A program that embeds it imports sandbox/engine/zone for its side effect: the
-// zone is the same program, started again.
+// The blank import is not for show: the zone is a process of its own, and that
+// process is the same program, started again. The import's init turns it into the
+// zone before main runs; without it [Init] and [Open] fail with sandbox.ErrNoGate.
 //
-// [Stronghold.Handle] answers what the user of this machine may ask. A change is
-// answered when it is on the disk; many that come together share one fsync.
+// What a caller needs to know of it:
+//
+//   - A home is one folder, and one program has it open at a time ([ErrInUse]).
+//   - It is locked until Unlock, and again after Lock. Locked, everything that
+//     needs a secret is refused with protocol.ErrLocked. If the zone dies it is
+//     locked too, and a new zone takes its place by itself.
+//   - Secrets that go in are sealed to the zone by the client, before
+//     [Stronghold.Handle] sees them; a secret that comes out, such as the words
+//     of a new mnemonic, is sealed to the client. Nothing in between holds one.
+//   - A change is answered when it is on the disk. Changes that come together
+//     share one fsync, so ask for many at once (protocol.Client.Go).
+//   - Refusals are a [*protocol.Error], to be compared with errors.Is and the
+//     protocol's sentinels: ErrNotFound, ErrExists, ErrWrongKind and others.
+//   - Whoever can call [Stronghold.Handle] may do everything: the policy of a home
+//     is about peers, which package node lets in.
+//
+// What can be asked is one table, protocol.Operations. protocol.Client has methods
+// for the usual, and Do for all of it.
 package local
 
 import (
