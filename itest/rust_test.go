@@ -31,6 +31,8 @@ func oldRecord(inVault, path, secret string) rust.Record {
 	return rust.Record{ID: rust.RecordID([]byte(inVault), []byte(path)), Hint: []byte("hint"), Secret: rust.Secret(secret)}
 }
 
+func idOf(id rust.ID) []byte { return id[:] }
+
 // bringFile sends an old file in parts of n bytes, and returns the last answer.
 func (s *suite) bringFile(t testing.TB, file []byte, n int, password string, change func(*protocol.Request)) *protocol.Response {
 	t.Helper()
@@ -86,6 +88,7 @@ func testOldFiles(t *testing.T, s *suite) {
 		Store: []rust.Entry{
 			{Key: []byte("for ever"), Value: []byte("value")}, {Key: []byte("soon"), Value: []byte("later"), Expires: soon},
 			{Key: []byte("expired"), Value: []byte("v"), Expires: time.Unix(1e9, 0)}, {Key: []byte{0xff}, Value: nil},
+			{Key: idOf(rust.VaultID([]byte("of 0.4"))), Value: []byte("old")},
 		},
 	}}}
 	for _, n := range []uint64{0, 1, 7} {
@@ -109,7 +112,7 @@ func testOldFiles(t *testing.T, s *suite) {
 	dry := func(req *protocol.Request) { req.DryRun = true }
 	told := status(protocol.Status_OK, s.bringFile(t, file, 1000, oldPassword, dry)).Imported
 	// A record has at least one byte: the empty one is data as it is, and comes.
-	want := protocol.ImportCounts{Clients: 1, Vaults: 22, Records: 28, Revoked: 1, Entries: 3, Expired: 1, EmptyVaults: 1}
+	want := protocol.ImportCounts{Clients: 1, Vaults: 22, Records: 28, Revoked: 1, Entries: 4, Expired: 1, EmptyVaults: 1}
 	counts := func(c *protocol.ImportCounts) string { return fmt.Sprintf("%+v", c) }
 	if counts(told.Total) != counts(&want) || told.Version != "3.0" || len(told.Parts) != 23 || told.MoreParts || len(told.LeftOut) != 0 {
 		t.Errorf("told %v of version %s, %d parts; want %v", told.Total, told.Version, len(told.Parts), &want)
@@ -185,7 +188,7 @@ func testOldFiles(t *testing.T, s *suite) {
 		t.Error("the old file was changed")
 	}
 	status(protocol.Status_EXISTS, s.bringFile(t, file, 512, oldPassword, nil))
-	if again := s.bringFile(t, file, 512, oldPassword, dry).Imported.Total; again.Conflicts != 31 || again.Records != 0 {
+	if again := s.bringFile(t, file, 512, oldPassword, dry).Imported.Total; again.Conflicts != 32 || again.Records != 0 {
 		t.Errorf("a second time: %v", again)
 	}
 	entries := s.ask(t, all).Entries
@@ -216,6 +219,11 @@ func testOldFiles(t *testing.T, s *suite) {
 	if r := store("soon"); string(r.Value) != "later" || r.Entries[0].ExpiresMs != uint64(soon.UnixMilli()) {
 		t.Errorf("a value that expires: %v", r)
 	}
+	// Before 0.5 a value lay under the id that a vault of this path would have.
+	if r := store("of 0.4"); string(r.Value) != "old" {
+		t.Errorf("a value of 0.4: %v", r)
+	}
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "store.remove", Location: &protocol.Location{Client: []byte(s.client), Vault: []byte("of 0.4")}})
 	if store("expired").Status != protocol.Status_NOT_FOUND || store("\xff").Status != protocol.Status_OK {
 		t.Error("an expired value is there, or an empty one is not")
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"time"
 
 	"github.com/stronghold-go/stronghold/protocol"
@@ -13,12 +14,22 @@ func storeKey(l *protocol.Location) (client vault.Place, key []byte) {
 	return vault.Place{Client: p.Client, ClientName: p.ClientName}, l.Vault
 }
 
+// oldKey is where Stronghold 0.3 and 0.4 (Rust) kept the value that a program
+// asked for by this key: under the id of a vault. Imported stores have such keys.
+func oldKey(key []byte) []byte {
+	id := vault.VaultID(key)
+	return id[:]
+}
+
 func (e *Engine) get(req *protocol.Request) (*protocol.Response, error) {
 	client, key := storeKey(req.Location)
 	if err := e.state.DB.Learn(client); err != nil {
 		return nil, err
 	}
 	it, err := e.state.DB.Get(client.Client, key)
+	if errors.Is(err, vault.ErrNotFound) {
+		it, err = e.state.DB.Get(client.Client, oldKey(key))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +54,13 @@ func (e *Engine) put(req *protocol.Request) (*protocol.Response, error) {
 func (e *Engine) drop(req *protocol.Request) (*protocol.Response, error) {
 	client, key := storeKey(req.Location)
 	resp := new(protocol.Response)
-	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.RemoveItem(client, key) })
+	return resp, e.change(resp, func(tx *vault.Tx) error {
+		err := tx.RemoveItem(client, key)
+		if errors.Is(err, vault.ErrNotFound) {
+			err = tx.RemoveItem(client, oldKey(key))
+		}
+		return err
+	})
 }
 
 func (e *Engine) keys(req *protocol.Request) (*protocol.Response, error) {
