@@ -3,6 +3,7 @@ package local
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"sync"
@@ -79,7 +80,7 @@ func (s *Stronghold) apply(text []byte) error {
 		return err
 	}
 	if err := s.state.setNames(sha256.Sum256(text), rules.Names()); err != nil {
-		return &diskError{err}
+		return fmt.Errorf("local: what the policy's names mean was not written: %w", err)
 	}
 	return s.enforce(text, rules.Names())
 }
@@ -111,12 +112,6 @@ func (e *testsError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// diskError is the error for a policy that is good and could not be written.
-type diskError struct{ err error }
-
-func (e *diskError) Error() string { return "local: policy not written: " + e.err.Error() }
-func (e *diskError) Unwrap() error { return e.err }
-
 // applyPolicy replaces the policy. One that cannot be applied changes nothing.
 func (s *Stronghold) applyPolicy(text string) *protocol.Response {
 	s.policy.mu.Lock()
@@ -125,14 +120,14 @@ func (s *Stronghold) applyPolicy(text string) *protocol.Response {
 		return protocol.Invalid("text", err.Error())
 	}
 	// The file first: should it end in between, the next start applies it.
-	err := writeFile(s.path(policyFile), []byte(text))
-	if err == nil {
-		s.policy.text = text
-		err = s.apply([]byte(text))
-	}
-	if err != nil {
-		s.log.Error("policy not applied", "error", err)
+	if err := writeFile(s.path(policyFile), []byte(text)); err != nil {
+		s.log.Error("policy not written", "error", err)
 		return refuseDisk(err)
+	}
+	s.policy.text = text
+	if err := s.apply([]byte(text)); err != nil {
+		s.log.Error("policy written and not in force", "error", err)
+		return protocol.Refuse(protocol.Status_INTERNAL, "the policy is written, and will be in force after the next start")
 	}
 	s.policy.err = ""
 	return &protocol.Response{Status: protocol.Status_OK}
