@@ -66,6 +66,8 @@ func (a *app) exec(ctx context.Context, name string, args []string, out string) 
 		return usage(fmt.Sprintf("there is no operation %q", name), nearOperation(name))
 	case op.Door < protocol.DoorLocal:
 		return usage(name+" is not for anybody but the node itself", "`shnode ops` tells who may ask for what")
+	case takesField(op, "offset"):
+		return usage(name+" goes in parts, which exec does not make", "`shnode "+strings.ReplaceAll(name, ".", " ")+"` does")
 	case a.peer != "" && op.Door < protocol.DoorPeer:
 		return usage(name+" cannot be asked of a peer", "only the user of the machine that a node runs on may ask it for that")
 	}
