@@ -370,3 +370,49 @@ func testTyped(t *testing.T, s *suite) {
 		s.wantInvalid(t, "kind", typing(short, kind))
 	}
 }
+
+// TestLargeOldFile brings in as much as comes at once, and a little more.
+func TestLargeOldFile(t *testing.T) {
+	records := 100_000
+	if testing.Short() || raceDetector {
+		records = 2_000
+	}
+	vaults := func(n int) *rust.State {
+		s := &rust.State{Clients: []rust.Client{{ID: rust.ClientID([]byte("large"))}}}
+		for v := range 100 {
+			path := fmt.Appendf(nil, "vault %d", v)
+			vault := rust.Vault{ID: rust.VaultID(path)}
+			for r := range n / 100 {
+				vault.Records = append(vault.Records, rust.Record{ID: rust.CounterID(path, uint64(r)), Secret: rust.Secret("thirty-two bytes, as keys have it")[:32]})
+			}
+			s.Clients[0].Vaults = append(s.Clients[0].Vaults, vault)
+		}
+		return s
+	}
+	tg := targets["socket"](t)
+	tg.unlock(t)
+	s := &suite{target: tg, Client: protocol.Client{H: tg.handler}, client: "large"}
+	long := func(r *protocol.Request) { r.TimeoutMs = uint32(protocol.MaxTimeout.Milliseconds()) }
+	start := time.Now()
+	resp := s.bringFile(t, encode(t, vaults(records)), protocol.MaxPart, oldPassword, long)
+	if resp.Status != protocol.Status_OK || resp.Imported.Total.Records != uint64(records) {
+		t.Fatalf("%v %s: %v", resp.Status, resp.Detail, resp.Imported.GetTotal())
+	}
+	t.Logf("%d records in %v", records, time.Since(start))
+	head := &protocol.Location{Client: []byte("large"), Vault: []byte("vault 99"), Head: true}
+	if v := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "key.generate", Location: head, Kind: protocol.Ed25519}).Version; v == nil || *v != uint64(records/100) {
+		t.Errorf("the next version is %v", v)
+	}
+	if records < 100_000 {
+		return
+	}
+	resp = s.bringFile(t, encode(t, vaults(records+100)), protocol.MaxPart, oldPassword, long)
+	if resp.Status != protocol.Status_NO_SPACE {
+		t.Errorf("more than comes at once: %v %s", resp.Status, resp.Detail)
+	}
+	zeros := &rust.State{Clients: []rust.Client{{Store: []rust.Entry{{Key: []byte("bomb"), Value: make([]byte, 33<<20)}}}}}
+	resp = s.bringFile(t, encode(t, zeros), protocol.MaxPart, oldPassword, long)
+	if resp.Status != protocol.Status_TOO_EXPENSIVE || !strings.Contains(resp.Detail, "lz4 takes") {
+		t.Errorf("a bomb: %v %s", resp.Status, resp.Detail)
+	}
+}

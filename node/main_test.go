@@ -33,7 +33,6 @@ type memory struct {
 	handled  atomic.Int64 // requests that got past the policy
 
 	mu      sync.Mutex
-	policy  string
 	peers   []*protocol.Peer
 	changed []func()
 	handle  protocol.HandlerFunc // instead of answering

@@ -141,7 +141,7 @@ func TestAskerLeaves(t *testing.T) {
 		if string(req.Message) == "slow" {
 			<-release
 		}
-		return echo(nil, req)
+		return echo(t.Context(), req)
 	}})
 	c := NewConn(end)
 	defer c.Close()
@@ -258,7 +258,7 @@ func TestInFlightLimit(t *testing.T) {
 		end, _, _ := pipe(t, &Server{Door: DoorPeer, InFlight: limit, Handle: func(_ context.Context, req *Request) *Response {
 			now <- struct{}{}
 			<-release
-			return echo(nil, req)
+			return echo(t.Context(), req)
 		}})
 		c := NewConn(end)
 		defer c.Close()
@@ -331,7 +331,7 @@ func TestStop(t *testing.T) {
 		release := make(chan struct{})
 		end, stop, served := pipe(t, &Server{Door: DoorPeer, Handle: func(_ context.Context, req *Request) *Response {
 			<-release
-			return echo(nil, req)
+			return echo(t.Context(), req)
 		}})
 		c := NewConn(end)
 		defer c.Close()

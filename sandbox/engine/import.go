@@ -113,7 +113,6 @@ type importing struct {
 
 	steps []step
 	large uint64 // things that do not fit
-	last  *protocol.ImportCounts
 }
 
 // step brings a record or an entry to a place.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	//lint:ignore SA1019 scrypt is built of this very core
 	"golang.org/x/crypto/salsa20/salsa"
 	"golang.org/x/crypto/scrypt"
 )
