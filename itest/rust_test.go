@@ -410,9 +410,4 @@ func TestLargeOldFile(t *testing.T) {
 	if resp.Status != protocol.Status_NO_SPACE {
 		t.Errorf("more than comes at once: %v %s", resp.Status, resp.Detail)
 	}
-	zeros := &rust.State{Clients: []rust.Client{{Store: []rust.Entry{{Key: []byte("bomb"), Value: make([]byte, 33<<20)}}}}}
-	resp = s.bringFile(t, encode(t, zeros), protocol.MaxPart, oldPassword, long)
-	if resp.Status != protocol.Status_TOO_EXPENSIVE || !strings.Contains(resp.Detail, "lz4 takes") {
-		t.Errorf("a bomb: %v %s", resp.Status, resp.Detail)
-	}
 }
