@@ -411,3 +411,36 @@ func TestLargeOldFile(t *testing.T) {
 		t.Errorf("more than comes at once: %v %s", resp.Status, resp.Detail)
 	}
 }
+
+// TestPeerSeesNamedRecords lists imported records as a peer: rules speak of
+// paths, and he is shown those whose paths are known.
+func TestPeerSeesNamedRecords(t *testing.T) {
+	a, b := newPair(t)
+	unlock(t, b.node.Local())
+	local := &suite{target: &target{handler: b.node.Local(), door: protocol.DoorLocal, node: b}, Client: b.local(), client: "app"}
+	peer := &suite{target: &target{handler: a.node.Remote("b"), door: protocol.DoorPeer, node: b}, client: "app"}
+	old := &rust.State{Clients: []rust.Client{{ID: rust.ClientID([]byte("app")), Vaults: []rust.Vault{{ID: rust.VaultID([]byte("keys")), Records: []rust.Record{
+		oldRecord("keys", "one", "1"), oldRecord("keys", "two", "2"), {ID: rust.CounterID([]byte("keys"), 3), Secret: rust.Secret("3")}}}}}}}
+	if resp := local.bringFile(t, encode(t, old), protocol.MaxPart, oldPassword, nil); resp.Status != protocol.Status_OK {
+		t.Fatal(resp)
+	}
+	listed := func() string {
+		var out []string
+		for _, e := range peer.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.list", Location: peer.in("keys")}).Entries {
+			out = append(out, e.Location.Text())
+		}
+		slices.Sort(out)
+		return strings.Join(out, " ")
+	}
+	if got, want := listed(), "app/keys/@3"; got != want {
+		t.Errorf("listed %q, want %q", got, want)
+	}
+	sign := &protocol.Request{Operation: "ed25519.sign", Location: peer.at("keys", "two"), Message: []byte("m")}
+	peer.want(t, protocol.Status_WRONG_KIND, sign)
+	if got, want := listed(), "app/keys/@3 app/keys/two"; got != want {
+		t.Errorf("after one was named: %q, want %q", got, want)
+	}
+	if n := len(local.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.list"}).Entries); n != 3 {
+		t.Errorf("the local user is shown %d", n)
+	}
+}
