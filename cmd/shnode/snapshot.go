@@ -70,7 +70,7 @@ whether the rest of the file is whole.`,
 
 var inspectHints = map[protocol.Status]string{
 	protocol.Status_NOT_A_SNAPSHOT:      "a snapshot begins with PARTI; is this the right file?",
-	protocol.Status_UNSUPPORTED_VERSION: "this shnode reads version 4.0: an older one is of the Rust version, a newer one of a newer shnode",
+	protocol.Status_UNSUPPORTED_VERSION: "this shnode reads version 4.0: an older one is of the Rust version and comes in with `shnode snapshot import`, a newer one of a newer shnode",
 	protocol.Status_DAMAGED:             "its beginning is not as it was written; try another copy",
 }
 
