@@ -208,7 +208,7 @@ func (a *app) printImported(im *protocol.Imported, dry bool) error {
 		did = "would come"
 	}
 	t := im.GetTotal()
-	a.talkf("%s: %d records, %d of a known kind; %d revoked; %d values", did, t.GetRecords(), t.GetTyped(), t.GetRevoked(), t.GetEntries())
+	a.talkf("%s: %s, %d of a known kind; %d revoked; %s", did, some(t.GetRecords(), "record"), t.GetTyped(), t.GetRevoked(), some(t.GetEntries(), "value"))
 	if text := notes(&protocol.ImportCounts{Expired: t.GetExpired(), EmptyVaults: t.GetEmptyVaults(), Garbage: t.GetGarbage(), LeftOut: t.GetLeftOut()}); text != "" {
 		a.talkf("not brought: %s", text)
 	}
@@ -219,6 +219,14 @@ func (a *app) printImported(im *protocol.Imported, dry bool) error {
 		a.hint("`shnode key type LOC KIND` says what a record is, so that it can be used")
 	}
 	return nil
+}
+
+// some is a number of things.
+func some(n uint64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // notes are the counts that are seldom other than zero.

@@ -375,7 +375,7 @@ type tooLargeError struct {
 }
 
 func (e *tooLargeError) Error() string {
-	return fmt.Sprintf("%d records or values have no room here (records and values 64 KiB, keys 1 to 256 bytes); the first is %s with %d bytes", e.n, e.first, e.size)
+	return fmt.Sprintf("there is no room for all of it (a record or value has at most 64 KiB, a key 1 to 256 bytes): %d do not fit, the first of them %s with %d bytes", e.n, e.first, e.size)
 }
 
 // tooManyError says that a file holds too much.
@@ -392,5 +392,5 @@ type conflictError struct {
 }
 
 func (e *conflictError) Error() string {
-	return fmt.Sprintf("%d of the %d records and values that would come are here already", e.n, e.all)
+	return fmt.Sprintf("of %d records and values that would come, %d are here already", e.all, e.n)
 }
