@@ -62,11 +62,14 @@ func startChild(name string, workers int) (*child, error) {
 		closeEnds(parent)
 		return nil, fmt.Errorf("sandbox: starting the zone: %w", err)
 	}
+	// Before it is told anything.
+	confined := confine(process)
 	return &child{process: process, ends: parent, layers: []Layer{
 		{Name: "own process", Active: true, Required: true},
 		{Name: "sealed pipe", Active: true, Required: true, Note: "X25519, ChaCha20-Poly1305"},
 		{Name: "own session", Note: "not on this system"},
-		{Name: "dies with its parent", Note: "by the end of the pipe only"},
+		attempt("dies with its parent", "a job object", confined),
+		attempt("resource limits", "a job object: no new processes", confined),
 		{Name: "private uid", Note: "not on this system"},
 		{Name: "namespaces", Note: "not on this system"},
 	}}, nil
