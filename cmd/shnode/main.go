@@ -92,7 +92,11 @@ func (a *app) root() *cobra.Command {
 		Short: "keep secrets that sign and do not leave",
 		Long: `shnode keeps secrets in an encrypted file, computes with them in a process that
 can do nothing else, and gives answers, not secrets: to this machine, and to the
-peers that its policy permits.`,
+peers that its policy permits.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 denied by policy, 4 waiting for
+approval, 5 peer or node unreachable, 6 locked or wrong passphrase, 7 not found,
+8 damaged or unsupported file, 130 interrupted.`,
 		Example: `  shnode init                                    # make a home; asks for a passphrase
   shnode run                                     # the node, in the foreground
   shnode unlock                                  # in another terminal
