@@ -87,7 +87,7 @@ var planted []byte
 
 func TestLeakChild(t *testing.T) {
 	if os.Getenv("PRIMITIVE_LEAK_CHILD") == "" {
-		t.Skip("runs in the child of TestNothingIsLeftBehind")
+		return // this is the child of TestNothingIsLeftBehind, and no test of its own
 	}
 	arena, err := syscall.Mmap(-1, 0, 64<<10, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
