@@ -69,7 +69,7 @@ func seedOf(b []byte) ([]byte, error) {
 	switch {
 	case bytes.Contains(b, []byte("-----BEGIN ")):
 		hint = "this looks like --format pem"
-	case len(bytes.TrimSpace(b)) == hex.EncodedLen(ed25519.SeedSize):
+	case len(b) == ed25519.PrivateKeySize, len(bytes.TrimSpace(b)) == hex.EncodedLen(ed25519.SeedSize):
 		hint = "64 bytes may be a seed in hexadecimal (--format hex), or a seed with the public key behind it, which has to be cut off"
 	}
 	return nil, badKey(fmt.Sprintf("%d bytes, not %d", len(b), ed25519.SeedSize), hint)
