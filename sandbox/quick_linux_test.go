@@ -32,7 +32,8 @@ func TestQuickLaneTampered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			z := start(t, Config{Name: "test", Workers: 1})
 			tt.tamper(z.child.quick)
-			if _, err := do(z, 'e'); !errors.Is(err, ErrEnded) {
+			// While the zone works on the replayed request a call goes by another pipe, and may come before the end.
+			if _, err := do(z, 'e'); !errors.Is(err, ErrEnded) && (err != nil || name != "replay") {
 				t.Errorf("a call: %v", err)
 			}
 			ended := waitForEnd(t, z)
