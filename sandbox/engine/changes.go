@@ -8,10 +8,10 @@ import (
 	"github.com/stronghold-go/stronghold/vault"
 )
 
-// end is where the journal ended after a change that is not committed yet.
+// end is where the journal ended before a change that is not committed yet.
 type end struct {
 	seq    uint64
-	before [16]byte // the journal's tag before the change
+	before [16]byte // the tag that the journal ended with
 }
 
 // change stages what f does and puts the sealed entry into resp. Changes are
