@@ -8,7 +8,6 @@ import (
 	"io"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Errors of reading a frame. After any of them the stream is of no more use.
@@ -24,32 +23,10 @@ func Unmarshal(b []byte, m proto.Message) error {
 	if err := proto.Unmarshal(b, m); err != nil {
 		return ErrMalformed
 	}
-	if !strict(m.ProtoReflect()) {
+	if !shapeFor(m).strict(b) {
 		return fmt.Errorf("%w: unknown field or value", ErrMalformed)
 	}
 	return nil
-}
-
-// strict says whether nothing in m is unknown to this version.
-func strict(m protoreflect.Message) bool {
-	if len(m.GetUnknown()) > 0 {
-		return false
-	}
-	ok := true
-	m.Range(func(d protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case d.Kind() == protoreflect.MessageKind && d.IsList():
-			for i := 0; ok && i < v.List().Len(); i++ {
-				ok = strict(v.List().Get(i).Message())
-			}
-		case d.Kind() == protoreflect.MessageKind:
-			ok = strict(v.Message())
-		case d.Kind() == protoreflect.EnumKind:
-			ok = d.Enum().Values().ByNumber(v.Enum()) != nil
-		}
-		return ok
-	})
-	return ok
 }
 
 // Marshal encodes m, the same message always to the same bytes.

@@ -2,9 +2,8 @@ package protocol
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
-
-	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Class is a kind of right. A policy grants operations by name or by class;
@@ -232,23 +231,18 @@ func Check(req *Request, door Door) *Response {
 		return Invalid("id", "must be 16 bytes")
 	}
 	// Walk what is set, not what may be: the rows name fields as the .proto does.
-	var refusal *Response
 	var have [8]string
 	set := have[:0]
-	req.ProtoReflect().Range(func(d protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-		name := string(d.Name())
-		switch name {
-		case "id", "operation", "timeout_ms", "to":
-			return true
+	fields, values := presence(), reflect.ValueOf(req).Elem()
+	for i := range fields {
+		f := &fields[i]
+		if !f.has(values) {
+			continue
 		}
-		set = append(set, name)
-		if op.field(name) == nil {
-			refusal = Invalid(name, "not a field of this operation")
+		if op.field(f.name) == nil {
+			return Invalid(f.name, "not a field of this operation")
 		}
-		return refusal == nil
-	})
-	if refusal != nil {
-		return refusal
+		set = append(set, f.name)
 	}
 	for i := range op.In {
 		f := &op.In[i]

@@ -1,0 +1,176 @@
+package protocol
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// reflected is what the shapes say, by protobuf's own reflection: whether
+// nothing in a decoded message is unknown.
+func reflected(m protoreflect.Message) bool {
+	if len(m.GetUnknown()) > 0 {
+		return false
+	}
+	ok := true
+	m.Range(func(d protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case d.Kind() == protoreflect.MessageKind && d.IsList():
+			for i := 0; ok && i < v.List().Len(); i++ {
+				ok = reflected(v.List().Get(i).Message())
+			}
+		case d.Kind() == protoreflect.MessageKind:
+			ok = reflected(v.Message())
+		case d.Kind() == protoreflect.EnumKind:
+			ok = d.Enum().Values().ByNumber(v.Enum()) != nil
+		}
+		return ok
+	})
+	return ok
+}
+
+// full is a message of the type with every field set, whatever the .proto will
+// say; of a oneof, the first.
+func full(d protoreflect.MessageDescriptor) protoreflect.Message {
+	m := dynamicpb.NewMessage(d)
+	for i := range d.Fields().Len() {
+		f := d.Fields().Get(i)
+		if one := f.ContainingOneof(); one != nil && m.WhichOneof(one) != nil {
+			continue
+		}
+		var v protoreflect.Value
+		switch f.Kind() {
+		case protoreflect.MessageKind:
+			v = protoreflect.ValueOfMessage(full(f.Message()))
+		case protoreflect.EnumKind:
+			v = protoreflect.ValueOfEnum(f.Enum().Values().Get(1).Number())
+		case protoreflect.BytesKind:
+			v = protoreflect.ValueOfBytes([]byte("bytes"))
+		case protoreflect.StringKind:
+			v = protoreflect.ValueOfString("text")
+		case protoreflect.BoolKind:
+			v = protoreflect.ValueOfBool(true)
+		case protoreflect.Uint32Kind:
+			v = protoreflect.ValueOfUint32(1 << 31)
+		case protoreflect.Uint64Kind:
+			v = protoreflect.ValueOfUint64(1 << 63)
+		default:
+			panic("a kind of field that this test does not know: " + f.Kind().String())
+		}
+		if f.IsList() {
+			list := m.NewField(f).List()
+			list.Append(v)
+			list.Append(v)
+			v = protoreflect.ValueOfList(list)
+		}
+		m.Set(f, v)
+	}
+	return m
+}
+
+// TestStrictEverywhere: every field of every message is known, and next to every
+// one another is not.
+func TestStrictEverywhere(t *testing.T) {
+	messages := File_stronghold_proto.Messages()
+	for i := range messages.Len() {
+		d := messages.Get(i)
+		whole := full(d)
+		b, err := proto.Marshal(whole.Interface())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := shapeFor(whole.Interface())
+		if !s.strict(b) {
+			t.Errorf("%s: a message with every field is refused", d.Name())
+		}
+		known := map[protowire.Number]bool{}
+		for j := range d.Fields().Len() {
+			known[d.Fields().Get(j).Number()] = true
+		}
+		for number := protowire.Number(1); number < 200; number++ {
+			for _, wire := range []protowire.Type{protowire.VarintType, protowire.Fixed64Type, protowire.BytesType, protowire.Fixed32Type} {
+				in := append(slices.Clone(b), protowire.AppendTag(nil, number, wire)...)
+				in = append(in, map[protowire.Type][]byte{protowire.VarintType: {1}, protowire.Fixed64Type: make([]byte, 8),
+					protowire.BytesType: {0}, protowire.Fixed32Type: make([]byte, 4)}[wire]...)
+				m := dynamicpb.NewMessage(d)
+				if err := proto.Unmarshal(in, m); err != nil {
+					t.Fatalf("%s: field %d: %v", d.Name(), number, err)
+				}
+				if want := reflected(m); s.strict(in) != want || want && !known[number] {
+					t.Errorf("%s: field %d as %v: want %t", d.Name(), number, wire, want)
+				}
+			}
+		}
+	}
+}
+
+// FuzzStrict: what the shapes admit protobuf's reflection admits, and what
+// reflection admits the shapes admit once it is encoded afresh.
+func FuzzStrict(f *testing.F) {
+	f.Fuzz(func(t *testing.T, in []byte) {
+		frame := new(Frame)
+		if proto.Unmarshal(in, frame) != nil {
+			framed().frame.strict(in) // must end, whatever in is
+			return
+		}
+		admitted := reflected(frame.ProtoReflect())
+		if framed().frame.strict(in) && !admitted {
+			t.Fatal("something unknown was admitted")
+		}
+		again, err := proto.Marshal(frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if framed().frame.strict(again) != admitted {
+			t.Fatalf("reflection says %t", admitted)
+		}
+	})
+}
+
+// TestPresence: what Check takes for set is what protobuf takes for set.
+func TestPresence(t *testing.T) {
+	fields := new(Request).ProtoReflect().Descriptor().Fields()
+	check := func(what string, req *Request) {
+		t.Helper()
+		seen := 0
+		for _, f := range presence() {
+			d := fields.ByName(protoreflect.Name(f.name))
+			if d == nil {
+				t.Fatalf("%s is not in the .proto", f.name)
+			}
+			seen++
+			if f.has(reflect.ValueOf(req).Elem()) != req.ProtoReflect().Has(d) {
+				t.Errorf("%s: %s", what, f.name)
+			}
+		}
+		if seen+len(everywhere) != fields.Len() {
+			t.Errorf("%d fields of %d are looked at", seen, fields.Len())
+		}
+	}
+	check("nothing", new(Request))
+	b, err := proto.Marshal(full(new(Request).ProtoReflect().Descriptor()).Interface())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := new(Request)
+	if err := proto.Unmarshal(b, all); err != nil {
+		t.Fatal(err)
+	}
+	check("everything", all)
+	for i := range fields.Len() {
+		one := proto.CloneOf(all)
+		for j := range fields.Len() {
+			if j != i {
+				one.ProtoReflect().Clear(fields.Get(j))
+			}
+		}
+		check("one field alone", one)
+	}
+	check("empty, and set", &Request{Message: []byte{}, Value: []byte{}, Location: new(Location)})
+	check("empty, and so not set", &Request{Secret: []byte{}, Hint: []byte{}, Snapshot: []byte{}})
+}
