@@ -77,10 +77,13 @@ func (a *ahead) remove(e *Edit) {
 
 // Stage prepares a change. f sees all staged changes before it and what it did
 // itself; if it fails, nothing has happened. What it did becomes visible to
-// readers with [DB.Commit]. A change without edits is nil.
+// readers with [DB.Commit]. A change without edits is nil. One change is staged
+// at a time; f reads what is committed with db.mu held for reading (see aside).
 func (db *DB) Stage(f func(*Tx) error) (*Change, error) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
+	db.staging.Lock()
+	defer db.staging.Unlock()
+	db.mu.RLock()
+	defer db.mu.RUnlock()
 	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.now().UnixMilli(), Device: db.device, Sequence: db.seq + 1}}
 	if err := f(tx); err != nil || len(tx.edits) == 0 {
 		return nil, err
@@ -97,13 +100,15 @@ func (db *DB) Stage(f func(*Tx) error) (*Change, error) {
 // Commit makes the change with this number visible, and all staged before it.
 // Numbers that are committed already are none of its business.
 func (db *DB) Commit(seq uint64) error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
+	db.staging.Lock()
+	defer db.staging.Unlock()
 	if seq > db.seq {
 		return fmt.Errorf("vault: change %d was not staged", seq)
 	}
 	for len(db.staged) > 0 && db.staged[0].Sequence <= seq {
+		db.mu.Lock()
 		db.apply(db.staged[0])
+		db.mu.Unlock()
 		for i := range db.staged[0].Edits {
 			db.ahead.remove(&db.staged[0].Edits[i])
 		}
@@ -116,8 +121,8 @@ func (db *DB) Commit(seq uint64) error {
 // Abort forgets the change with this number, and all staged after it: they may
 // have been made on top of it.
 func (db *DB) Abort(seq uint64) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
+	db.staging.Lock()
+	defer db.staging.Unlock()
 	i := slices.IndexFunc(db.staged, func(c *Change) bool { return c.Sequence >= seq })
 	if i < 0 {
 		return
@@ -136,6 +141,8 @@ func (db *DB) Abort(seq uint64) {
 // Apply replays a change that was committed before, from a file. Its number
 // must be the next.
 func (db *DB) Apply(c *Change) error {
+	db.staging.Lock()
+	defer db.staging.Unlock()
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if len(db.staged) > 0 || c.Sequence != db.seq+1 {
@@ -164,7 +171,7 @@ func (db *DB) put(e *Edit) {
 	}
 	v, ok := get(c.vaults, e.Vault)
 	if !ok {
-		v = &vault{records: newTree[*Record]()}
+		v = &vault{records: newRecords()}
 		c.vaults.Set(item[*vault]{e.Vault, v})
 	}
 	if e.VaultName != nil && (v.name == nil || v.heard) {
@@ -176,7 +183,7 @@ func (db *DB) put(e *Edit) {
 		}
 	}
 	if r := e.Record; r != nil {
-		v.records.Set(item[*Record]{r.ID, r})
+		v.records.set(r)
 		if r.Counter && r.Number >= v.next {
 			v.next = r.Number + 1
 		}
@@ -193,6 +200,22 @@ func (db *DB) client(id ID) *client {
 	return c
 }
 
+// aside runs f without the lock on what is committed: it is for what takes longer
+// than a look at it. What was read before may be another after, but only by what
+// readers bring (see learn.go) and by expiry: changes are staged one at a time.
+func (tx *Tx) aside(f func()) {
+	tx.db.mu.RUnlock()
+	defer tx.db.mu.RLock()
+	f()
+}
+
+func (tx *Tx) learn(p Place) (err error) {
+	if tx.db.nameless(p) {
+		tx.aside(func() { err = tx.db.Learn(p) })
+	}
+	return err
+}
+
 // Stat returns the record at p as this change sees it, or [ErrNotFound].
 func (tx *Tx) Stat(p Place) (*Record, error) {
 	r, _, err := tx.find(p)
@@ -201,7 +224,7 @@ func (tx *Tx) Stat(p Place) (*Record, error) {
 
 // find is DB.find with the staged changes on top.
 func (tx *Tx) find(p Place) (*Record, Place, error) {
-	if err := tx.db.learn(p); err != nil {
+	if err := tx.learn(p); err != nil {
 		return nil, p, err
 	}
 	if p.Head {
@@ -227,8 +250,7 @@ func (tx *Tx) latest(p Place) *Record {
 		}
 	}
 	if _, v := tx.committed(p); v != nil {
-		r, _ := get(v.records, p.Record)
-		return r
+		return v.records.get(p.Record)
 	}
 	return nil
 }
@@ -263,7 +285,7 @@ type Value struct {
 // Put writes a record at p. What is there is replaced if overwrite says so, else
 // [ErrExists]. It returns the place, with the number that a head was given.
 func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
-	if err := tx.db.learn(p); err != nil {
+	if err := tx.learn(p); err != nil {
 		return p, err
 	}
 	if p.Head {
@@ -292,15 +314,16 @@ func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
 			r.Counter, r.Number = true, old.Number
 		}
 		if p.RecordName == nil && old.Sealed != nil {
-			name, err := tx.db.name(old, p)
-			if err != nil {
+			var name []byte
+			var err error
+			if tx.aside(func() { name, err = tx.db.name(old, p) }); err != nil {
 				return p, err
 			}
 			p.RecordName = name
 		}
 	}
 	var err error
-	if r.Sealed, err = tx.db.seal(p, v.Kind, p.RecordName, v.Secret); err != nil {
+	if tx.aside(func() { r.Sealed, err = tx.db.seal(p, v.Kind, p.RecordName, v.Secret) }); err != nil {
 		return p, err
 	}
 	return p, tx.add(p, Edit{Record: r})
@@ -320,17 +343,23 @@ func (tx *Tx) Revoke(p Place) error {
 func (tx *Tx) add(p Place, e Edit) (err error) {
 	e.Client = p.Client
 	c, v := tx.committed(p)
-	if p.ClientName != nil && (c == nil || c.name == nil || c.heard) {
-		if e.ClientName, err = tx.db.sealName(Place{Client: p.Client}, clientName, p.ClientName); err != nil {
-			return err
-		}
-	}
+	newClient := p.ClientName != nil && (c == nil || c.name == nil || c.heard)
+	newVault := false
 	if e.Record != nil {
 		e.Vault = p.Vault
-		if p.VaultName != nil && (v == nil || v.name == nil || v.heard) {
-			if e.VaultName, err = tx.db.sealName(Place{Client: p.Client, Vault: p.Vault}, vaultName, p.VaultName); err != nil {
-				return err
+		newVault = p.VaultName != nil && (v == nil || v.name == nil || v.heard)
+	}
+	if newClient || newVault {
+		tx.aside(func() {
+			if newClient {
+				e.ClientName, err = tx.db.sealName(Place{Client: p.Client}, clientName, p.ClientName)
 			}
+			if newVault && err == nil {
+				e.VaultName, err = tx.db.sealName(Place{Client: p.Client, Vault: p.Vault}, vaultName, p.VaultName)
+			}
+		})
+		if err != nil {
+			return err
 		}
 	}
 	tx.edits = append(tx.edits, e)

@@ -34,7 +34,7 @@ func (db *DB) Learn(p Place) error {
 	return db.learn(p)
 }
 
-// learn is Learn with db.mu held.
+// learn is Learn with db.mu held for writing.
 func (db *DB) learn(p Place) (err error) {
 	if !db.nameless(p) {
 		return nil
@@ -67,8 +67,8 @@ func (db *DB) learnRecord(r *Record, p Place, secret []byte) {
 	defer db.mu.Unlock()
 	if c, ok := get(db.clients, p.Client); ok {
 		if v, ok := get(c.vaults, p.Vault); ok {
-			if now, _ := get(v.records, r.ID); now == r { // else it has changed meanwhile
-				v.records.Set(item[*Record]{r.ID, &named})
+			if now := v.records.get(r.ID); now != nil && now.rest == r.rest { // else it has changed meanwhile
+				v.records.set(&named)
 			}
 		}
 	}
@@ -86,8 +86,8 @@ const (
 // that it is of a version. The head is behind the last one that is found.
 func (v *vault) number(path []byte) {
 	for n, gap := uint64(0), 0; gap < maxGap && n < maxProbes; n++ {
-		r, ok := get(v.records, CounterID(path, n))
-		if !ok {
+		r := v.records.get(CounterID(path, n))
+		if r == nil {
 			gap++
 			continue
 		}
@@ -95,7 +95,7 @@ func (v *vault) number(path []byte) {
 		if !r.Counter {
 			numbered := *r
 			numbered.Counter, numbered.Number = true, n
-			v.records.Set(item[*Record]{r.ID, &numbered})
+			v.records.set(&numbered)
 		}
 		v.next = max(v.next, n+1)
 	}

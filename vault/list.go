@@ -61,29 +61,50 @@ type found struct {
 	record                *Record
 }
 
-// collect walks the trees under the lock and opens nothing.
+// collect finds limit records for a page and opens nothing.
 func (db *DB) collect(inClient, inVault *ID, hint []byte, after Cursor, limit int) (out []found) {
+	for end := false; !end && len(out) < limit; {
+		out, after, end = db.walk(out, inClient, inVault, hint, after, limit)
+	}
+	return out
+}
+
+// stride is how many records a walk looks at before it lets writers through.
+const stride = 4096
+
+// walk goes on from a cursor for a stride, and returns where it came to.
+func (db *DB) walk(out []found, inClient, inVault *ID, hint []byte, after Cursor, limit int) (_ []found, at Cursor, end bool) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
+	left := stride
+	goOn := func() bool { left--; return left > 0 && len(out) < limit }
+	at = after
 	below(db.clients, inClient, after[0], func(cid ID, c *client) bool {
 		if cid != after[0] {
 			after[1], after[2] = ID{}, ID{}
+			at = Cursor{cid}
 		}
 		below(c.vaults, inVault, after[1], func(vid ID, v *vault) bool {
 			if vid != after[1] {
 				after[2] = ID{}
+				at = Cursor{cid, vid}
 			}
-			v.records.Ascend(item[*Record]{id: after[2]}, func(it item[*Record]) bool {
-				if !it.v.Revoked && it.id != after[2] && (hint == nil || bytes.Equal(hint, it.v.Hint)) {
-					out = append(out, found{cid, vid, c.name, v.name, it.v})
+			v.records.from(after[2], func(p packed) bool {
+				id := p.id()
+				if id == after[2] {
+					return true
 				}
-				return len(out) < limit
+				at = Cursor{cid, vid, id}
+				if !p.revoked() && (hint == nil || bytes.Equal(hint, p.hint())) {
+					out = append(out, found{cid, vid, c.name, v.name, p.record()})
+				}
+				return goOn()
 			})
-			return len(out) < limit
+			return goOn()
 		})
-		return len(out) < limit
+		return goOn()
 	})
-	return out
+	return out, at, left > 0 && len(out) < limit
 }
 
 // below walks a tree from an id on, or visits only one.

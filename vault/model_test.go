@@ -25,15 +25,15 @@ func (m model) clone() model { return model{maps.Clone(m.records), maps.Clone(m.
 var (
 	clients = []string{"a", "b"}
 	vaults  = []string{"x", "y"}
-	records = []string{"1", "2", "3", "@0", "@1", "@2", "@head"}
+	spots   = []string{"1", "2", "3", "@0", "@1", "@2", "@head"}
 )
 
-// spot is a place and its path, as the model knows it.
-type spot struct {
+// target is a place and its path, as the model knows it.
+type target struct {
 	in, record string
 }
 
-func (s spot) place() Place {
+func (s target) place() Place {
 	p := at(s.in + "/" + s.record)
 	switch {
 	case s.record == "@head":
@@ -45,7 +45,7 @@ func (s spot) place() Place {
 }
 
 // path is where s lies, for reading or for writing; "" if it lies nowhere.
-func (m model) path(s spot, write bool) string {
+func (m model) path(s target, write bool) string {
 	if s.record != "@head" {
 		return s.in + "/" + s.record
 	}
@@ -59,7 +59,7 @@ func (m model) path(s spot, write bool) string {
 	return fmt.Sprintf("%s/@%d", s.in, n)
 }
 
-func (m model) put(s spot, secret string, overwrite bool) error {
+func (m model) put(s target, secret string, overwrite bool) error {
 	path := m.path(s, true)
 	if _, there := m.records[path]; there && !overwrite {
 		return ErrExists
@@ -72,7 +72,7 @@ func (m model) put(s spot, secret string, overwrite bool) error {
 	return nil
 }
 
-func (m model) revoke(s spot) error {
+func (m model) revoke(s target) error {
 	path := m.path(s, false)
 	if _, there := m.records[path]; !there {
 		return ErrNotFound
@@ -81,10 +81,10 @@ func (m model) revoke(s spot) error {
 	return nil
 }
 
-func drawSpot(t *rapid.T) spot {
-	return spot{
+func drawTarget(t *rapid.T) target {
+	return target{
 		rapid.SampledFrom(clients).Draw(t, "client") + "/" + rapid.SampledFrom(vaults).Draw(t, "vault"),
-		rapid.SampledFrom(records).Draw(t, "record"),
+		rapid.SampledFrom(spots).Draw(t, "record"),
 	}
 }
 
@@ -150,7 +150,7 @@ func TestModel(t *testing.T) {
 				steps := rapid.IntRange(1, 3).Draw(t, "steps")
 				c, err := db.Stage(func(tx *Tx) error {
 					for range steps {
-						s := drawSpot(t)
+						s := drawTarget(t)
 						var got error
 						if rapid.Bool().Draw(t, "revoke") {
 							want, got = m.revoke(s), tx.Revoke(s.place())
@@ -209,8 +209,8 @@ func TestModel(t *testing.T) {
 				}
 				for _, c := range clients {
 					for _, v := range vaults {
-						for _, r := range records {
-							s := spot{c + "/" + v, r}
+						for _, r := range spots {
+							s := target{c + "/" + v, r}
 							_, err := db.Stat(s.place())
 							if _, there := committed.records[committed.path(s, false)]; there != (err == nil) {
 								t.Fatalf("%v: there %v, %v", s, there, err)

@@ -36,7 +36,8 @@ type Stamp struct {
 	Sequence  uint64 // of the change, on that device
 }
 
-// Record is a record at rest. It never changes: a change puts another in its place.
+// Record is a record without its secret in the clear. It never changes: a change
+// puts another in its place. The DB keeps it in one piece (see packed.go).
 type Record struct {
 	ID      ID
 	Kind    Kind
@@ -48,6 +49,8 @@ type Record struct {
 	Created Stamp
 	Changed Stamp
 	Sealed  []byte // nonce (24) ‖ ciphertext of name length (2) ‖ name ‖ secret ‖ tag (16); nil when revoked
+
+	rest packed // where it rests, if it was found there
 }
 
 const sealOverhead = primitive.XChaChaNonceSize + primitive.AEADOverhead

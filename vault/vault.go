@@ -12,7 +12,9 @@
 //
 // A change has two steps. [DB.Stage] prepares it and returns it as data, to be
 // written to disk; [DB.Commit] makes it visible and [DB.Abort] forgets it.
-// Readers see what is committed, and changes see the staged ones before them.
+// Readers see what is committed, and changes see the staged ones before them. One
+// change is prepared at a time; readers do not wait for that, only while a change
+// that is prepared takes its place, which is done at once for all of its edits.
 package vault
 
 import (
@@ -46,12 +48,14 @@ type DB struct {
 	device [8]byte        // written into every change
 	now    func() time.Time
 
-	mu       sync.RWMutex
+	staging sync.Mutex // taken before mu; of what follows
+	staged  []*Change  // in the order of their sequence numbers
+	ahead   ahead      // of the staged changes
+	seq     uint64     // of the last change that was staged
+
+	mu       sync.RWMutex // of what is committed: held for writing only as long as that takes
 	clients  *tree[*client]
 	expiries *btree.BTreeG[expiry] // of all stores, soonest first
-	staged   []*Change             // in the order of their sequence numbers
-	ahead    ahead                 // of the staged changes
-	seq      uint64                // of the last change that was staged
 	done     uint64                // of the last change that was committed
 }
 
@@ -66,7 +70,7 @@ type vault struct {
 	name    []byte // sealed; nil when only the id is known
 	heard   bool
 	next    uint64 // number of the next counter record
-	records *tree[*Record]
+	records records
 }
 
 // tree is a map in the order of its ids, copied in constant time.
@@ -79,8 +83,7 @@ type item[T any] struct {
 
 func newTree[T any]() *tree[T] {
 	less := func(a, b item[T]) bool { return a.id.less(b.id) }
-	// The DB has its own lock. The degree makes nodes of half a kilobyte to a kilobyte:
-	// a million records rest in few, well-filled allocations.
+	// The DB has its own lock.
 	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true, Degree: 16})
 }
 
@@ -128,8 +131,8 @@ func (db *DB) find(p Place) (*Record, Place, error) {
 		}
 		p = p.Version(v.next - 1)
 	}
-	r, ok := get(v.records, p.Record)
-	if !ok || r.Revoked {
+	r := v.records.get(p.Record)
+	if r == nil || r.Revoked {
 		return nil, p, ErrNotFound
 	}
 	return r, p, nil

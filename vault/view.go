@@ -31,15 +31,15 @@ type VaultView struct {
 	ID      ID
 	Name    []byte // sealed; nil when not known
 	Next    uint64 // number of the next counter record
-	records *tree[*Record]
+	records records
 }
 
 // Len is how many records the vault has, tombstones too.
-func (v VaultView) Len() int { return v.records.Len() }
+func (v VaultView) Len() int { return v.records.len() }
 
 // Records calls yield for each record, in the order of their ids.
 func (v VaultView) Records(yield func(*Record) bool) {
-	v.records.Scan(func(it item[*Record]) bool { return yield(it.v) })
+	v.records.tree.Scan(func(s spot) bool { return yield(s.record()) })
 }
 
 // Freeze returns the committed state. It costs a little for each vault and
@@ -51,7 +51,7 @@ func (db *DB) Freeze() *View {
 	db.clients.Scan(func(c item[*client]) bool {
 		cv := ClientView{ID: c.id, Name: c.v.name, store: c.v.store.Copy()}
 		c.v.vaults.Scan(func(v item[*vault]) bool {
-			cv.Vaults = append(cv.Vaults, VaultView{v.id, v.v.name, v.v.next, v.v.records.Copy()})
+			cv.Vaults = append(cv.Vaults, VaultView{v.id, v.v.name, v.v.next, v.v.records.copy()})
 			return true
 		})
 		view.Clients = append(view.Clients, cv)
@@ -71,7 +71,7 @@ func (db *DB) Load(c ClientView, v VaultView) (add func(*Record)) {
 	loaded, _ := get(db.clients, c.ID)
 	into, _ := get(loaded.vaults, v.ID)
 	into.next = v.Next
-	return func(r *Record) { into.records.Load(item[*Record]{r.ID, r}) }
+	return into.records.load
 }
 
 // LoadItem puts an item of a client's store as a file has it into a DB that
