@@ -56,7 +56,10 @@ func TestPacked(t *testing.T) {
 // Ids that begin alike are told apart by the rest of them.
 func TestRecordsByID(t *testing.T) {
 	rs := newRecords()
-	id := func(i int) (id ID) { id[0], id[7], id[8], id[23] = byte(i/16), byte(i/4), byte(i/2), byte(i); return id }
+	id := func(i int) (id ID) {
+		id[0], id[7], id[8], id[23] = byte(i/16), byte(i/4), byte(i/2), byte(i)
+		return id
+	}
 	const n = 200
 	for i := range n {
 		rs.set(&Record{ID: id(i), Number: uint64(i), Counter: true})
