@@ -1,13 +1,16 @@
 package itest
 
 import (
-	"bufio"
 	"bytes"
+	"context"
 	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/pbkdf2"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/sha512"
-	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,251 +18,342 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
+	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
-	"filippo.io/edwards25519"
-	"github.com/stronghold-go/stronghold/node/control"
+	"filippo.io/age"
+
+	"github.com/stronghold-go/stronghold/procedures/primitive"
 	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/snapshot"
 )
 
-// TestNoSecretIsLeftInMemory brings a known seed to a real node, has it sign a
-// thousand times, and searches the memory of the node and of its zone from
-// outside, as root, for whatever would give the seed away. Only the zone's
-// guarded arena may hold it, which the kernel does not let anybody read.
+// TestNoSecretIsLeftInMemory brings known secrets to a real node, uses them
+// thousands of times, and searches the memory of the node and of its zone from
+// outside, as root, for whatever would give one away. Only the zone's guarded
+// arena may hold it, which the kernel does not let anybody read.
+//
+// As an ordinary user it searches what such a user can read: the node.
 func TestNoSecretIsLeftInMemory(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root reads the memory of a process that is not dumpable")
+	needFilteredNode(t)
+	h := newHunt(t)
+	h.bringSecrets()
+
+	for _, when := range []struct {
+		name       string
+		signatures int
+		storm      func(ctx context.Context, h *hunt) (what string)
+	}{
+		{"calm", 2000, nil},
+		{"after a storm of collections", 400, collectionStorm},
+		{"after a storm of signals", 800, signalStorm},
+	} {
+		if when.storm != nil && !h.root {
+			continue // there is no zone to be searched
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var storm sync.WaitGroup
+		if when.storm != nil {
+			storm.Go(func() { t.Logf("%s: %s", when.name, when.storm(ctx, h)) })
+		}
+		h.useSecrets(when.name, when.signatures)
+		stop()
+		storm.Wait()
+		h.search(when.name)
 	}
+	h.save()
+	h.search("saved")
+	h.refusals()
+
+	if err := h.c.Lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if old := h.zone; alive(old) {
+		t.Errorf("the zone goes on after lock")
+	}
+	h.zone = zonePID(t, h.c)
+	h.search("locked")
+	h.terminate()
+}
+
+// needFilteredNode skips where the program would be built with a zone that is not
+// the real one, or the search could not be done.
+func needFilteredNode(t *testing.T) {
+	t.Helper()
 	if raceDetector {
 		t.Skip("the race detector's shadow memory in this process is larger than the machine's")
 	}
-	seed, passphrase := make([]byte, 32), make([]byte, 24)
-	rand.Read(seed)
-	rand.Read(passphrase)
-	secrets, password := fragments{}, fragments{}
-	secrets.addKey(seed)
-	typed := hex.EncodeToString(passphrase)
-	password.add("passphrase", []byte(typed))
-
-	// A scan that finds nothing must have been able to find something.
-	if found := scan(t, os.Getpid(), secrets); len(found) == 0 {
-		t.Fatal("the scan does not find the secrets in the process that holds them")
+	if cgo && *program == "" {
+		t.Skip("a build with cgo has a zone without its filter: the same runs with CGO_ENABLED=0")
 	}
+}
 
-	bin := filepath.Join(t.TempDir(), "shnode")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../cmd/shnode")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // with the real filter and arena
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+// A hunt is a node, and what must not be found.
+type hunt struct {
+	t    *testing.T
+	p    *process
+	c    protocol.Client
+	zone int
+	root bool
+
+	secrets *fragments
+
+	program []byte // the file
+	typed   string // the passphrase of the snapshot
+	mwords  string // of the mnemonic
+	mpass   string // its passphrase
+	seed    []byte // of the mnemonic
+	raw     []byte // a seed
+	key     []byte // a seed of an Ed25519 key
+
+	signers []signer
+	signed  atomic.Int64
+}
+
+// A signer is a key in the node of which the seed is known here.
+type signer struct {
+	name string
+	loc  *protocol.Location
+	seed []byte
+}
+
+// newHunt starts a node with a passphrase that is known here only, and shows that
+// the search finds what there is to be found.
+func newHunt(t *testing.T) *hunt {
+	h := &hunt{t: t, root: os.Geteuid() == 0, secrets: newFragments()}
+	random := func(n int) []byte {
+		b := make([]byte, n)
+		rand.Read(b)
+		return b
 	}
+	bin, err := shnode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.program, err = os.ReadFile(bin); err != nil {
+		t.Fatal(err)
+	}
+	h.typed = hex.EncodeToString(random(24))
+	h.secrets.addHMAC("passphrase", []byte(h.typed))
+	h.mpass, h.raw, h.key = hex.EncodeToString(random(12)), random(64), random(32)
+	entropy := random(32)
+	words, err := primitive.English.Mnemonic(make([]byte, 0, primitive.MaxMnemonicSize), entropy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.mwords = string(words)
+	if h.seed, err = pbkdf2.Key(sha512.New, h.mwords, []byte("mnemonic"+h.mpass), 2048, 64); err != nil {
+		t.Fatal(err)
+	}
+	s := h.secrets
+	s.addText("mnemonic", h.mwords, h.program)
+	s.add("entropy of the mnemonic", entropy)
+	s.add("passphrase of the mnemonic", []byte(h.mpass))
+	hashed := sha512.Sum512(words)
+	s.addHMAC("hashed mnemonic", hashed[:])
+	s.add("seed of the mnemonic", h.seed)
+	s.add("seed", h.raw)
+	s.addKey("imported key", h.key)
+
+	wantFound(t, s, [8]byte(h.key[8:]))
 	home := filepath.Join(t.TempDir(), "home")
 	file := filepath.Join(t.TempDir(), "passphrase")
-	if err := os.WriteFile(file, []byte(typed), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(h.typed), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	shnode := func(stdin string, args ...string) string {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), bin, append([]string{"--home", home}, args...)...)
-		cmd.Stdin = strings.NewReader(stdin)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("shnode %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-		return strings.TrimSpace(string(out))
+	if out, err := exec.CommandContext(t.Context(), bin, "--home", home, "init", "--cost", "17", "--passphrase-file", file).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
-	shnode("", "init", "--cost", "17", "--passphrase-file", file)
-	var logged bytes.Buffer
-	node := exec.CommandContext(t.Context(), bin, "--home", home, "run", "--listen", "/ip4/127.0.0.1/tcp/0", "--passphrase-file", file)
-	node.Stderr = &logged
-	node.Cancel = func() error { return node.Process.Signal(syscall.SIGTERM) }
-	node.WaitDelay = 20 * time.Second
-	stdout, err := node.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := node.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || !strings.HasPrefix(line, "ready ") {
-		t.Fatalf("%q %v\n%s", line, err, logged.String())
-	}
-	conn, err := control.Dial(t.Context(), home)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := protocol.Client{H: conn}
+	h.p = run(t, home, "--listen", "/ip4/127.0.0.1/tcp/0", "--passphrase-file", file)
+	h.c = h.p.dial(t)
+	h.zone = zonePID(t, h.c)
+	h.addFileKeys()
+	return h
+}
 
-	public, err := base64.StdEncoding.DecodeString(shnode(string(seed), "key", "import", "wallet/keys/known", "--type", "ed25519", "-"))
-	if err != nil || !bytes.Equal(public, ed25519.NewKeyFromSeed(seed)[32:]) {
+// addFileKeys adds the root key of the snapshot, and what is derived from it.
+func (h *hunt) addFileKeys() {
+	h.t.Helper()
+	b, err := os.ReadFile(filepath.Join(h.p.home, "vault.stronghold"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	header, _, err := snapshot.ReadHeader(bytes.NewReader(b))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	id, err := age.NewScryptIdentity(h.typed)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	r, err := age.Decrypt(bytes.NewReader(header.Slots[0].Data), id)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	root, err := io.ReadAll(r)
+	if err != nil || len(root) != 32 {
+		h.t.Fatalf("a root key of %d bytes, %v", len(root), err)
+	}
+	h.secrets.addHMAC("root key", root)
+	for name, salt := range map[string][]byte{"records": nil, "header": header.FileID[:], "index": header.FileID[:]} {
+		pseudorandom, err := hkdf.Extract(sha256.New, root, salt)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.secrets.addHMAC(name+" key, extracted", pseudorandom)
+		key, err := hkdf.Expand(sha256.New, pseudorandom, "stronghold/4 "+name+"\x00", 32)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.secrets.add(name+" key", key)
+	}
+}
+
+func (h *hunt) at(record string) *protocol.Location {
+	return &protocol.Location{Client: []byte("hunt"), Vault: []byte("v"), Record: []byte(record)}
+}
+
+func (h *hunt) do(req *protocol.Request) *protocol.Response {
+	h.t.Helper()
+	resp, err := h.c.Do(h.t.Context(), req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return resp
+}
+
+// seal seals the words and the passphrase of a mnemonic into a request.
+func (h *hunt) seal(req *protocol.Request, words, passphrase string) *protocol.Request {
+	h.t.Helper()
+	req.Id = protocol.NewID()
+	zone := h.do(&protocol.Request{Operation: "zone.key", Location: req.Location})
+	seal := func(field, text string) []byte {
+		b, err := protocol.Seal(zone.PublicKey, req, field, protocol.ToZone, []byte(text))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		return b
+	}
+	if words != "" {
+		req.Secret = seal("secret", words)
+	}
+	req.Passphrase = seal("passphrase", passphrase)
+	return req
+}
+
+// bringSecrets imports an Ed25519 key, a seed and a mnemonic, and has one made.
+func (h *hunt) bringSecrets() {
+	t := h.t
+	t.Helper()
+	public, err := h.c.ImportKey(t.Context(), h.at("key"), protocol.Ed25519, h.key, false)
+	if err != nil || !bytes.Equal(public, ed25519.NewKeyFromSeed(h.key)[32:]) {
 		t.Fatalf("public key %x, %v", public, err)
 	}
-	loc, err := protocol.ParseLocation("wallet/keys/known")
+	h.signers = append(h.signers, signer{"imported key", h.at("key"), h.key})
+	if _, err := h.c.ImportKey(t.Context(), h.at("seed"), protocol.Seed, h.raw, false); err != nil {
+		t.Fatal(err)
+	}
+	h.do(h.seal(&protocol.Request{Operation: "bip39.recover", Location: h.at("mnemonic")}, h.mwords, h.mpass))
+
+	reply, err := protocol.NewSealKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	message := []byte("a message, not a secret")
-	for i := range 1000 {
-		sig, err := client.Sign(t.Context(), loc, message)
-		if err != nil || !ed25519.Verify(public, message, sig) {
-			t.Fatalf("signature %d: %v", i, err)
-		}
-		if i == 0 {
-			secrets.addNonce(seed, message)
-		}
-	}
-	status, err := client.Status(t.Context())
+	made := h.seal(&protocol.Request{Operation: "bip39.generate", Location: h.at("made"), ReplyKey: reply.Public()}, "", h.mpass)
+	words, err := protocol.Open(reply, made, "reply_key", protocol.ToAsker, h.do(made).Sealed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	zone := int(status.Zone.Pid)
-	if found := scan(t, zone, secrets); len(found) > 0 {
-		t.Errorf("in the memory of the zone: %d hits: %s", len(found), strings.Join(found[:min(20, len(found))], ", "))
-	}
-	// The library that hashes the passphrase copies it. It stays in the zone, whose memory nobody reads, until lock ends it.
-	t.Logf("in the memory of the zone, until lock: %d pieces of the passphrase", len(scan(t, zone, password)))
-	for piece, name := range password {
-		secrets[piece] = name
-	}
-	if found := scan(t, node.Process.Pid, secrets); len(found) > 0 {
-		t.Errorf("in the memory of the node: %d hits: %s", len(found), strings.Join(found[:min(20, len(found))], ", "))
-	}
-
-	shnode("", "lock")
-	if found := scan(t, node.Process.Pid, secrets); len(found) > 0 {
-		t.Errorf("in the memory of the locked node: %v", found)
-	}
-	if status, err = client.Status(t.Context()); err != nil {
+	h.secrets.addText("made mnemonic", string(words), h.program)
+	entropy, err := primitive.English.Entropy(make([]byte, 0, primitive.MaxEntropySize), words)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if found := scan(t, int(status.Zone.Pid), secrets); len(found) > 0 {
-		t.Errorf("in the memory of the zone after lock: %v", found)
-	}
-	if err := conn.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := node.Process.Signal(syscall.SIGTERM); err != nil {
+	h.secrets.add("entropy of the made mnemonic", entropy)
+	seed, err := pbkdf2.Key(sha512.New, string(words), []byte("mnemonic"+h.mpass), 2048, 64)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := node.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, logged.String())
-	}
-	if found := secrets.in(logged.Bytes()); len(found) > 0 {
-		t.Errorf("in the log: %v", found)
-	}
-	files, err := filepath.Glob(filepath.Join(home, "*"))
-	if err != nil || len(files) < 4 {
-		t.Fatalf("%v %v", files, err)
-	}
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if found := secrets.in(b); len(found) > 0 {
-			t.Errorf("in %s: %v", filepath.Base(name), found)
-		}
-	}
+	h.secrets.add("seed of the made mnemonic", seed)
+	h.derive("from the made mnemonic", "made", seed, 44, 1)
 }
 
-// fragments are 8-byte pieces of secrets, each also byte-swapped, and what they are of.
-type fragments map[[8]byte]string
-
-// add takes every aligned piece, and every one at an offset of 4: code copies words.
-func (f fragments) add(name string, secret []byte) {
-	for i := 0; i+8 <= len(secret); i += 4 {
-		piece := [8]byte(secret[i:])
-		f[piece] = fmt.Sprintf("%s[%d:]", name, i)
-		slices.Reverse(piece[:])
-		f[piece] = fmt.Sprintf("%s[%d:] swapped", name, i)
+// derive has a key derived, and adds all that is on the way to it.
+func (h *hunt) derive(name, from string, seed []byte, path ...uint32) {
+	h.t.Helper()
+	text := "m"
+	for _, index := range path {
+		text += fmt.Sprintf("/%d'", index)
 	}
+	to := h.at(fmt.Sprintf("%s %s", from, text))
+	leaf := h.secrets.addPath(name, seed, path...)
+	resp := h.do(derive(h.at(from), to, text))
+	if !bytes.Equal(resp.PublicKey, ed25519.NewKeyFromSeed(leaf[:32])[32:]) {
+		h.t.Fatalf("derived %x along %s", resp.PublicKey, text)
+	}
+	h.signers = append(h.signers, signer{name + " " + text, to, slices.Clone(leaf[:32])})
 }
 
-// addKey adds what an Ed25519 seed becomes (RFC 8032, section 5.1.5).
-func (f fragments) addKey(seed []byte) {
-	h := sha512.Sum512(seed)
-	f.add("seed", seed)
-	f.add("hashed seed", h[:32])
-	f.add("prefix", h[32:])
-	clamped := slices.Clone(h[:32])
-	clamped[0] &= 248
-	clamped[31] = clamped[31]&63 | 64
-	f.add("clamped scalar", clamped)
-	s, err := new(edwards25519.Scalar).SetBytesWithClamping(h[:32])
-	if err != nil {
-		panic(err)
-	}
-	f.add("scalar", s.Bytes())
-}
-
-// addNonce adds the nonce of the signature of a message: with it, the signature gives the key away.
-func (f fragments) addNonce(seed, message []byte) {
-	h := sha512.Sum512(seed)
-	digest := sha512.Sum512(append(slices.Clone(h[32:]), message...))
-	r, err := new(edwards25519.Scalar).SetUniformBytes(digest[:])
-	if err != nil {
-		panic(err)
-	}
-	f.add("nonce digest", digest[:])
-	f.add("nonce", r.Bytes())
-}
-
-// in returns what of the secrets is in b, at any offset.
-func (f fragments) in(b []byte) (found []string) {
-	// The first byte sorts out nearly everything, at a third of the price.
-	var first [256]bool
-	for piece := range f {
-		first[piece[0]] = true
-	}
-	for i := 0; i+8 <= len(b); i++ {
-		if first[b[i]] {
-			if name, ok := f[[8]byte(b[i:])]; ok {
-				found = append(found, name)
-			}
-		}
-	}
-	return found
-}
-
-// scan searches all of a process's memory that its kernel lets root read.
-func scan(t *testing.T, pid int, secrets fragments) (found []string) {
+// useSecrets derives keys, signs n messages with all keys there are, and writes to
+// the store.
+func (h *hunt) useSecrets(when string, n int) {
+	t := h.t
 	t.Helper()
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
-	if err != nil {
-		t.Fatal(err)
+	round := uint32(h.signed.Load())
+	for i := range uint32(8) {
+		h.derive("from the seed", "seed", h.raw, 44, 4218, round, i)
+		h.derive("from the mnemonic", "mnemonic", h.seed, 44, round, i)
 	}
-	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer mem.Close()
-	var read int64
-	for line := range strings.Lines(string(maps)) {
-		var from, to uint64
-		var rights string
-		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); err != nil {
-			t.Fatal(err)
-		}
-		// What cannot be written is the program.
-		if !strings.HasPrefix(rights, "rw") || strings.Contains(line, "[vvar]") {
-			continue
-		}
-		b, err := io.ReadAll(io.NewSectionReader(mem, int64(from), int64(to-from)))
-		if err != nil {
-			// The arena of memfd_secret gives EIO. Everything else must be readable.
-			if !strings.Contains(line, "secretmem") {
-				t.Fatalf("%v: %s", err, line)
+	const callers = 4
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	for caller := range callers {
+		c := h.p.dial(t)
+		all.Go(func() {
+			for i := range n / callers {
+				s := h.signers[(caller+i*callers)%len(h.signers)]
+				message := fmt.Appendf(nil, "%s: message %d of caller %d", when, i, caller)
+				sig, err := c.Sign(t.Context(), s.loc, message)
+				if err != nil || !ed25519.Verify(ed25519.PublicKey(ed25519.NewKeyFromSeed(s.seed)[32:]), message, sig) {
+					t.Errorf("a signature %s: %v", when, err)
+					return
+				}
+				mu.Lock()
+				h.secrets.addNonce("nonce of "+s.name, s.seed, message)
+				mu.Unlock()
+				h.signed.Add(1)
 			}
-			continue
+		})
+	}
+	all.Wait()
+	h.do(&protocol.Request{Operation: "store.put", Location: &protocol.Location{Client: []byte("hunt"), Vault: []byte("value " + when)},
+		Value: []byte("not a secret")})
+}
+
+// search looks at the memory of all processes of the node.
+func (h *hunt) search(when string) {
+	t := h.t
+	t.Helper()
+	report := func(who string, found []string) {
+		t.Helper()
+		if who == "the zone" && when != "locked" {
+			// The library that hashes the passphrase copies it.
+			all := len(found)
+			found = slices.DeleteFunc(found, func(name string) bool { return strings.HasPrefix(name, "passphrase") })
+			t.Logf("%s: %d pieces of the passphrase in the zone", when, all-len(found))
 		}
-		read += int64(len(b))
-		for _, name := range secrets.in(b) {
-			found = append(found, fmt.Sprintf("%s in %s", name, strings.TrimSpace(line)))
+		if len(found) > 0 {
+			t.Errorf("%s: in the memory of %s: %d hits: %s", when, who, len(found), strings.Join(found[:min(20, len(found))], "\n"))
 		}
 	}
-	if read < 1<<20 {
-		t.Fatalf("only %d bytes of process %d could be read", read, pid)
+	report("the node", scan(t, h.p.cmd.Process.Pid, h.secrets))
+	if !h.root {
+		if _, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", h.zone)); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("the memory of the zone is open to its user: %v", err)
+		}
+		return
 	}
-	return found
+	report("the zone", scan(t, h.zone, h.secrets))
+	t.Logf("%s: %d fragments, %d signatures", when, len(h.secrets.pieces), h.signed.Load())
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,9 +20,16 @@ import (
 	"github.com/stronghold-go/stronghold/protocol"
 )
 
+// program is the -shnode of a run of these tests where there is no compiler, or
+// with a program that was built in another way.
+var program = flag.String("shnode", "", "the program to test, in place of one that is built")
+
 // shnode is the built program. The test cache does not see what the compiler
 // reads, so everything the module is made of is read here, too.
 var shnode = sync.OnceValues(func() (string, error) {
+	if *program != "" {
+		return filepath.Abs(*program)
+	}
 	if _, err := readModule(os.DirFS("..")); err != nil {
 		return "", err
 	}
@@ -46,14 +54,15 @@ type process struct {
 
 // launch starts a node on a home. The channel gives whether it says that it is
 // ready, or ends before.
-func launch(t testing.TB, home string) (*process, <-chan bool) {
+func launch(t testing.TB, home string, args ...string) (*process, <-chan bool) {
 	t.Helper()
 	path, err := shnode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &process{home: home, done: make(chan struct{})}
-	p.cmd = exec.Command(path, "run", "--home", home)
+	p.cmd = exec.Command(path, append([]string{"run", "--home", home}, args...)...)
+	p.cmd.Dir = filepath.Dir(home) // where a core would be
 	p.cmd.Stderr = &p.out
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -77,9 +86,9 @@ func launch(t testing.TB, home string) (*process, <-chan bool) {
 }
 
 // run starts a node and waits until it is ready.
-func run(t testing.TB, home string) *process {
+func run(t testing.TB, home string, args ...string) *process {
 	t.Helper()
-	p, ready := launch(t, home)
+	p, ready := launch(t, home, args...)
 	if !<-ready {
 		<-p.done
 		t.Fatalf("the node did not start: %s", &p.out)

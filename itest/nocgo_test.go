@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package itest
+
+const cgo = false
