@@ -196,6 +196,14 @@ func (s *suite) set(t testing.TB, req *protocol.Request, f *protocol.Field) {
 	if d == nil {
 		t.Fatalf("%s takes %s, which is no field", req.Operation, f.Name)
 	}
+	if d.IsList() {
+		v := protoreflect.ValueOfString(protocol.FlagSign)
+		if d.Kind() == protoreflect.MessageKind {
+			v = protoreflect.ValueOfMessage(loc.ProtoReflect())
+		}
+		m.Mutable(d).List().Append(v)
+		return
+	}
 	switch f.Name {
 	case "location":
 		req.Location = loc
@@ -328,6 +336,8 @@ func wantError(t testing.TB, err, want error) {
 // conformance has a case for every operation. Some say what happens only
 // together: then one of them has the case of both.
 var conformance = map[string]func(*testing.T, *suite){
+	"aes.unwrap":      testUnwrap,
+	"aes.wrap":        testWrap,
 	"bip39.generate":  testMnemonic,
 	"bip39.recover":   testRecover,
 	"ed25519.sign":    testSign,
@@ -346,9 +356,14 @@ var conformance = map[string]func(*testing.T, *suite){
 	"policy.can":      with("policy.apply"),
 	"policy.show":     with("policy.apply"),
 	"policy.test":     testPolicyTest,
+	"record.copy":     testCopy,
+	"record.disable":  testDisable,
+	"record.enable":   with("record.disable"),
 	"record.exists":   testExists,
 	"record.list":     testList,
+	"record.move":     testMove,
 	"record.revoke":   testRevoke,
+	"record.stat":     testStat,
 	"record.type":     testRecordType,
 	"record.write":    testWrite,
 	"slip10.derive":   testDerive,

@@ -231,7 +231,7 @@ func pair(t testing.TB, change ...func(*Config)) (a, b *Node, am, bm *memory) {
 const allowAll = `
 [[allow]]
 peers = ["a"]
-ops   = ["use", "write", "list"]
+ops   = ["use", "write", "list", "extract"]
 on    = ["wallet/keys/*"]
 
 [[allow]]
@@ -285,6 +285,7 @@ func requestFor(t testing.TB, op *protocol.Operation, at string) *protocol.Reque
 		d := req.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(f.Name))
 		set := func(v any) { req.ProtoReflect().Set(d, protoreflect.ValueOf(v)) }
 		switch {
+		case d.IsList(): // of more locations, or of flags
 		case f.Name == "kind":
 			req.Kind = protocol.Ed25519
 		case f.Name == "device":

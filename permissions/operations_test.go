@@ -12,14 +12,21 @@ func requests(t *testing.T) map[string]*protocol.Request {
 	record, key := location(t, "wallet/keys/main"), location(t, "wallet/colour")
 	secret := make([]byte, protocol.SealOverhead+32)
 	out := map[string]*protocol.Request{
+		"aes.unwrap":      {Location: record, Target: location(t, "wallet/keys/unwrapped"), Kind: "ed25519", Wrapped: make([]byte, 40)},
+		"aes.wrap":        {Location: record, Target: location(t, "wallet/keys/other")},
 		"bip39.recover":   {Location: record, Secret: secret},
 		"ed25519.sign":    {Location: record, Message: []byte("message")},
 		"key.generate":    {Location: record, Kind: "ed25519"},
 		"key.import":      {Location: record, Kind: "ed25519", Secret: secret},
 		"key.public":      {Location: record},
+		"record.copy":     {Location: record, Target: location(t, "wallet/keys/copy")},
+		"record.disable":  {Location: record},
+		"record.enable":   {Location: record},
 		"record.exists":   {Location: record},
 		"record.list":     {Location: location(t, "wallet/keys")},
+		"record.move":     {Location: record, Target: location(t, "wallet/keys/moved")},
 		"record.revoke":   {Location: record},
+		"record.stat":     {Location: record},
 		"record.type":     {Location: record, Kind: "ed25519"},
 		"record.write":    {Location: record, Kind: "ed25519", Secret: secret},
 		"slip10.derive":   {Location: record, Target: location(t, "wallet/keys/derived"), Path: "m/44'"},

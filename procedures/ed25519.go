@@ -17,10 +17,13 @@ const (
 
 // GenerateKey makes a key of the kind from the system's randomness.
 func GenerateKey(arena *memory.Arena, kind vault.Kind) (*Made, error) {
-	if kind != vault.Ed25519 {
-		return nil, &InputError{"kind", "not a kind of key"}
+	switch kind {
+	case vault.Ed25519:
+		return ed25519Key(arena, func(seed []byte) error { rand.Read(seed); return nil })
+	case vault.AES256:
+		return aesKey(arena)
 	}
-	return ed25519Key(arena, func(seed []byte) error { rand.Read(seed); return nil })
+	return nil, &InputError{"kind", "not a kind of key"}
 }
 
 func ed25519Key(arena *memory.Arena, fill func(seed []byte) error) (*Made, error) {

@@ -28,6 +28,7 @@ func (e *InputError) Error() string { return fmt.Sprintf("procedures: %s: %s", e
 
 // The names of the kinds, on the wire and in the vault.
 var kindNames = map[vault.Kind]string{
+	vault.AES256:   protocol.AES256,
 	vault.Data:     protocol.Data,
 	vault.Ed25519:  protocol.Ed25519,
 	vault.Extended: protocol.Extended,
@@ -82,7 +83,7 @@ func fillSecret(arena *memory.Arena, kind vault.Kind, n int, fill func(b []byte)
 
 // Import makes a record of the kind from raw bytes that somebody brought: for
 // Ed25519 the 32-byte seed, for Seed 16 to 64 bytes, for Extended private key ‖
-// chain code, for Data up to 64 KiB. The caller wipes raw. A mnemonic comes by
+// chain code, for AES256 32 bytes, for Data up to 64 KiB. The caller wipes raw. A mnemonic comes by
 // [RecoverMnemonic].
 func Import(arena *memory.Arena, kind vault.Kind, raw []byte) (*Made, error) {
 	short := func(what string) error { return &InputError{"secret", "must be " + what} }
@@ -99,6 +100,10 @@ func Import(arena *memory.Arena, kind vault.Kind, raw []byte) (*Made, error) {
 	case vault.Extended:
 		if len(raw) != primitive.ExtendedKeySize {
 			return nil, short("64 bytes")
+		}
+	case vault.AES256:
+		if len(raw) != AES256KeySize {
+			return nil, short("32 bytes")
 		}
 	case vault.Data:
 		if len(raw) == 0 {

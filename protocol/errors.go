@@ -38,6 +38,8 @@ var (
 	ErrOutcomeUnknown     = &Error{Status: Status_OUTCOME_UNKNOWN}
 	ErrUnavailable        = &Error{Status: Status_UNAVAILABLE}
 	ErrTooExpensive       = &Error{Status: Status_TOO_EXPENSIVE}
+	ErrDisabled           = &Error{Status: Status_DISABLED}
+	ErrConflict           = &Error{Status: Status_CONFLICT}
 )
 
 // What each status means, for people. Every status but OK has a line.
@@ -49,7 +51,7 @@ var meanings = map[Status]string{
 	Status_LOCKED:              "locked",
 	Status_NOT_FOUND:           "not found",
 	Status_EXISTS:              "exists already",
-	Status_WRONG_KIND:          "the record's kind does not fit",
+	Status_WRONG_KIND:          "the record's kind or flags do not fit",
 	Status_WRONG_KEY:           "wrong passphrase",
 	Status_DAMAGED:             "the snapshot is damaged",
 	Status_UNSUPPORTED_VERSION: "the snapshot is of an unsupported version",
@@ -60,6 +62,8 @@ var meanings = map[Status]string{
 	Status_INTERNAL:            "internal error",
 	Status_MISSING:             "the snapshot file is missing",
 	Status_TOO_EXPENSIVE:       "the password hash is too expensive",
+	Status_DISABLED:            "the record is disabled",
+	Status_CONFLICT:            "not what was expected",
 }
 
 func (e *Error) Error() string {

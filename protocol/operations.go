@@ -50,6 +50,7 @@ type Field struct {
 	Name     string // as in stronghold.proto
 	Required bool
 	Needs    Class  // for a location: the right it takes there
+	Also     Class  // for a location: a second one
 	Shape    Shape  // for a location: how deep it reaches
 	Doc      string // what it means here, where the name does not say it
 }
@@ -67,10 +68,12 @@ type Operation struct {
 var (
 	useAt   = Field{Name: "location", Required: true, Needs: Use}
 	writeAt = Field{Name: "location", Required: true, Needs: Write}
+	takeAt  = Field{Name: "location", Required: true, Needs: Use, Also: Write, Doc: "where it is"}
 	kind    = Field{Name: "kind", Required: true, Doc: "the record's kind"}
 	over    = Field{Name: "overwrite", Doc: "replace the record that is there"}
 	sealed  = Field{Name: "secret", Required: true, Doc: "sealed to the zone's key"}
 	hint    = Field{Name: "hint", Doc: "at most 24 bytes that a listing shows"}
+	flagsIn = Field{Name: "flags", Doc: "what it may be used for: what its kind can, if absent"}
 	putAt   = Field{Name: "location", Required: true, Needs: StoreWrite, Shape: ShapeStore}
 	getAt   = Field{Name: "location", Required: true, Needs: StoreRead, Shape: ShapeStore}
 	page    = []Field{{Name: "after", Doc: "`next` of the page before"}, {Name: "limit", Doc: "entries, at most 1000"}}
@@ -79,21 +82,29 @@ var (
 // Operations is the one table of everything that can be asked, sorted by name.
 // What has no row here is refused everywhere.
 var Operations = []Operation{
+	{Name: "aes.unwrap", Door: DoorPeer, Doc: "take in a key that was wrapped under another (RFC 3394)", Changes: true,
+		In: []Field{{Name: "location", Required: true, Needs: Use, Doc: "the key it was wrapped under"},
+			{Name: "target", Required: true, Needs: Write, Doc: "where the key goes"}, kind, {Name: "wrapped", Required: true}, hint, over, flagsIn},
+		Out: []string{"kind", "public_key", "version"}},
+	{Name: "aes.wrap", Door: DoorPeer, Doc: "give a key, wrapped under another (RFC 3394)",
+		In: []Field{{Name: "location", Required: true, Needs: Use, Doc: "the key to wrap under"},
+			{Name: "target", Required: true, Needs: Extract, Doc: "the key that leaves"}},
+		Out: []string{"kind", "wrapped"}},
 	{Name: "bip39.generate", Door: DoorLocal, Doc: "make a mnemonic and the seed of it (BIP 39)", Changes: true,
-		In: []Field{writeAt, hint, over, {Name: "language", Doc: "english or japanese"}, {Name: "size", Doc: "bytes of entropy: 16 to 32, 32 if absent"},
+		In: []Field{writeAt, hint, over, flagsIn, {Name: "language", Doc: "english or japanese"}, {Name: "size", Doc: "bytes of entropy: 16 to 32, 32 if absent"},
 			{Name: "passphrase", Doc: "sealed to the zone's key"}, {Name: "reply_key", Required: true, Doc: "the words are sealed to it"}},
 		Out: []string{"kind", "sealed", "version"}},
 	{Name: "bip39.recover", Door: DoorPeer, Doc: "take in a mnemonic and make its seed (BIP 39)", Changes: true,
-		In: []Field{writeAt, hint, over, {Name: "language", Doc: "english or japanese"}, {Name: "secret", Required: true, Doc: "the words, sealed to the zone's key"},
+		In: []Field{writeAt, hint, over, flagsIn, {Name: "language", Doc: "english or japanese"}, {Name: "secret", Required: true, Doc: "the words, sealed to the zone's key"},
 			{Name: "passphrase", Doc: "sealed to the zone's key"}},
 		Out: []string{"kind", "version"}},
 	{Name: "ed25519.sign", Door: DoorPeer, Doc: "sign a message (RFC 8032)",
 		In:  []Field{useAt, {Name: "message", Required: true, Doc: "may be empty"}},
 		Out: []string{"signature"}},
 	{Name: "key.generate", Door: DoorPeer, Doc: "make a key that never leaves", Changes: true,
-		In: []Field{writeAt, kind, hint, over}, Out: []string{"kind", "public_key", "version"}},
+		In: []Field{writeAt, kind, hint, over, flagsIn}, Out: []string{"kind", "public_key", "version"}},
 	{Name: "key.import", Door: DoorPeer, Doc: "take in a key from outside", Changes: true,
-		In: []Field{writeAt, kind, sealed, hint, over}, Out: []string{"kind", "public_key", "version"}},
+		In: []Field{writeAt, kind, sealed, hint, over, flagsIn}, Out: []string{"kind", "public_key", "version"}},
 	{Name: "key.public", Door: DoorPeer, Doc: "tell the public half of a key",
 		In: []Field{useAt}, Out: []string{"kind", "public_key"}},
 	{Name: "node.lock", Door: DoorLocal, Doc: "drop every secret and close the snapshot"},
@@ -115,23 +126,31 @@ var Operations = []Operation{
 	{Name: "policy.show", Door: DoorLocal, Doc: "tell the policy in force", Out: []string{"text"}},
 	{Name: "policy.test", Door: DoorLocal, Doc: "run the tests of a policy and apply nothing; `text` says which failed",
 		In: []Field{{Name: "text", Doc: "policy.toml; the policy in force, if absent"}}, Out: []string{"text"}},
+	{Name: "record.copy", Door: DoorPeer, Doc: "put the same record in another place, with its flags", Changes: true,
+		In: []Field{takeAt, {Name: "target", Required: true, Needs: Write, Doc: "where the copy goes"}, over}, Out: []string{"kind", "version"}},
+	{Name: "record.disable", Door: DoorPeer, Doc: "have a record refuse every use, until it is enabled", Changes: true, In: []Field{writeAt}},
+	{Name: "record.enable", Door: DoorPeer, Doc: "let a record be used again that was disabled", Changes: true, In: []Field{writeAt}},
 	{Name: "record.exists", Door: DoorPeer, Doc: "tell whether there is a record",
 		In: []Field{{Name: "location", Required: true, Needs: List}}, Out: []string{"exists"}},
 	{Name: "record.list", Door: DoorPeer, Doc: "list records, a page at a time",
 		In: append([]Field{{Name: "location", Needs: List, Shape: ShapePrefix, Doc: "what to list below; all, if absent"},
 			{Name: "hint", Doc: "only records with this hint"}}, page...),
 		Out: []string{"entries", "next"}},
+	{Name: "record.move", Door: DoorPeer, Doc: "put a record in another place, with its flags, and revoke it where it was", Changes: true,
+		In: []Field{takeAt, {Name: "target", Required: true, Needs: Write, Doc: "where it goes"}, over}, Out: []string{"kind", "version"}},
 	{Name: "record.revoke", Door: DoorPeer, Doc: "take a record's secret away; that it was there stays known", Changes: true, In: []Field{writeAt}},
+	{Name: "record.stat", Door: DoorPeer, Doc: "tell all of a record but its secret",
+		In: []Field{{Name: "location", Required: true, Needs: List}}, Out: []string{"entries"}},
 	{Name: "record.type", Door: DoorPeer, Doc: "say what an imported record is, so that it can be used", Changes: true,
-		In: []Field{writeAt, {Name: "kind", Required: true, Doc: "what it is: ed25519, seed, slip10-ed25519 or data"}}, Out: []string{"kind", "public_key"}},
+		In: []Field{writeAt, {Name: "kind", Required: true, Doc: "what it is: aes-256, ed25519, seed, slip10-ed25519 or data"}}, Out: []string{"kind", "public_key"}},
 	{Name: "record.write", Door: DoorPeer, Doc: "store bytes as a record", Changes: true,
-		In: []Field{writeAt, kind, sealed, hint, over}, Out: []string{"kind", "public_key", "version"}},
+		In: []Field{writeAt, kind, sealed, hint, over, flagsIn}, Out: []string{"kind", "public_key", "version"}},
 	{Name: "slip10.derive", Door: DoorPeer, Doc: "derive a key (SLIP-0010, Ed25519) from a seed, a mnemonic or an extended key", Changes: true,
 		In: []Field{useAt, {Name: "target", Required: true, Needs: Write, Doc: "where the derived key goes"},
-			{Name: "path", Required: true, Doc: "m/44'/4218'/0', every element hardened"}, {Name: "kind", Doc: "of the target: ed25519, or slip10-ed25519 to derive on; ed25519 if absent"}, hint, over},
+			{Name: "path", Required: true, Doc: "m/44'/4218'/0', every element hardened"}, {Name: "kind", Doc: "of the target: ed25519, or slip10-ed25519 to derive on; ed25519 if absent"}, hint, over, flagsIn},
 		Out: []string{"kind", "public_key", "version"}},
 	{Name: "slip10.generate", Door: DoorPeer, Doc: "make a seed to derive from (SLIP-0010)", Changes: true,
-		In: []Field{writeAt, {Name: "size", Doc: "bytes: 16 to 64, 64 if absent"}, hint, over}, Out: []string{"kind", "version"}},
+		In: []Field{writeAt, {Name: "size", Doc: "bytes: 16 to 64, 64 if absent"}, hint, over, flagsIn}, Out: []string{"kind", "version"}},
 	{Name: "snapshot.export", Door: DoorLocal, Doc: "give every secret as a file for another program, encrypted with a password, a part at a time",
 		In: []Field{{Name: "format", Required: true, Doc: "stronghold-3: what Stronghold 2.x (Rust) reads"}, {Name: "secret", Doc: "with the first part: a passphrase that opens the snapshot, and the new password, sealed together"},
 			{Name: "cost", Doc: "work factor of the file, scrypt's log2 N: 17 to 22, 19 if absent"}, {Name: "offset", Doc: "of the part; all have the same request id"}},
@@ -209,6 +228,9 @@ func (o *Operation) Accesses(req *Request) []Access {
 			loc = req.Target
 		}
 		out = append(out, Access{Class: f.Needs, Location: loc, Prefix: f.Shape == ShapePrefix || f.Shape == ShapeClient})
+		if f.Also != "" {
+			out = append(out, Access{Class: f.Also, Location: loc, Prefix: out[len(out)-1].Prefix})
+		}
 	}
 	return out
 }
@@ -293,6 +315,14 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 	case "hint":
 		if len(req.Hint) > MaxHint {
 			return Invalid("hint", fmt.Sprintf("at most %d bytes", MaxHint))
+		}
+	case "flags":
+		if wrong := checkFlags(req.Flags); wrong != "" {
+			return Invalid("flags", wrong)
+		}
+	case "wrapped":
+		if len(req.Wrapped) > MaxSecret+WrapOverhead {
+			return Invalid("wrapped", "not a wrapped key")
 		}
 	case "value":
 		if len(req.Value) > MaxValue {

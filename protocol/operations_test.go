@@ -29,7 +29,7 @@ func set(req *Request, f *Field) {
 	m := req.ProtoReflect()
 	d := m.Descriptor().Fields().ByName(protoreflect.Name(f.Name))
 	v := map[string]any{"kind": Ed25519, "device": make([]byte, 8), "reply_key": make([]byte, 32), "hint": []byte("hint"),
-		"after": make([]byte, maxCursor)}[f.Name]
+		"after": make([]byte, maxCursor), "flags": FlagSign}[f.Name]
 	if v == nil {
 		switch d.Kind() {
 		case protoreflect.MessageKind:
@@ -54,6 +54,10 @@ func set(req *Request, f *Field) {
 		default:
 			panic("a field of a kind that this test does not know: " + f.Name)
 		}
+	}
+	if d.IsList() {
+		m.Mutable(d).List().Append(protoreflect.ValueOf(v))
+		return
 	}
 	m.Set(d, protoreflect.ValueOf(v))
 }
@@ -85,6 +89,9 @@ func TestTable(t *testing.T) {
 			}
 			if f.Needs != "" && !slices.Contains(Classes, f.Needs) {
 				t.Errorf("%s: %s needs %q", op.Name, f.Name, f.Needs)
+			}
+			if f.Also != "" && (f.Needs == "" || f.Also == f.Needs || !slices.Contains(Classes, f.Also)) {
+				t.Errorf("%s: %s also needs %q", op.Name, f.Name, f.Also)
 			}
 			// No location that a peer may name goes unchecked.
 			if op.Door == DoorPeer && isLocation && f.Needs == "" {

@@ -32,6 +32,7 @@ const (
 	MaxSecret      = 64 << 10 // bytes of a secret, before sealing
 	MaxRecordPath  = 128      // bytes of a record's path: a longer one is not its id's only name
 	MaxPassphrase  = 4 << 10  // bytes of a mnemonic's passphrase
+	WrapOverhead   = 8        // bytes that wrapping adds to a key
 	MaxHint        = 24       // bytes
 	MaxValue       = 64 << 10 // bytes of a store's value
 	MaxTTL         = 100 * 365 * 24 * 3600 * 1000

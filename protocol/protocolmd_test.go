@@ -41,6 +41,7 @@ func TestProtocolDoc(t *testing.T) {
 		"statuses":   docStatuses,
 		"operations": docOperations,
 		"kinds":      docKinds,
+		"flags":      docFlags,
 		"sealing":    docSealing,
 	}
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
@@ -209,6 +210,14 @@ func docKinds(*testing.T, string) string {
 	return b.String()
 }
 
+func docFlags(*testing.T, string) string {
+	var b strings.Builder
+	for _, f := range Flags() {
+		fmt.Fprintf(&b, "- `%s`\n", f)
+	}
+	return b.String()
+}
+
 func docOperations(*testing.T, string) string {
 	var rows [][]string
 	for _, op := range Operations {
@@ -220,6 +229,9 @@ func docOperations(*testing.T, string) string {
 			}
 			if f.Needs != "" {
 				text += " takes " + string(f.Needs)
+			}
+			if f.Also != "" {
+				text += " and " + string(f.Also)
 			}
 			if f.Doc != "" {
 				text += " (" + f.Doc + ")"

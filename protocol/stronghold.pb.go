@@ -49,6 +49,8 @@ const (
 	Status_INTERNAL            Status = 17
 	Status_MISSING             Status = 18 // there is no snapshot file
 	Status_TOO_EXPENSIVE       Status = 19 // the password hash costs more than is allowed
+	Status_DISABLED            Status = 27 // the record is there and refuses every use, until it is enabled
+	Status_CONFLICT            Status = 28 // what is there is not what was expected; nothing was changed
 )
 
 // Enum value maps for Status.
@@ -74,6 +76,8 @@ var (
 		17: "INTERNAL",
 		18: "MISSING",
 		19: "TOO_EXPENSIVE",
+		27: "DISABLED",
+		28: "CONFLICT",
 	}
 	Status_value = map[string]int32{
 		"STATUS_UNSPECIFIED":  0,
@@ -96,6 +100,8 @@ var (
 		"INTERNAL":            17,
 		"MISSING":             18,
 		"TOO_EXPENSIVE":       19,
+		"DISABLED":            27,
+		"CONFLICT":            28,
 	}
 )
 
@@ -356,6 +362,16 @@ type Request struct {
 	DryRun    bool   `protobuf:"varint,29,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`          // tell what would happen
 	SkipLarge bool   `protobuf:"varint,37,opt,name=skip_large,json=skipLarge,proto3" json:"skip_large,omitempty"` // leave out what is larger than its limit
 	Cost      uint32 `protobuf:"varint,33,opt,name=cost,proto3" json:"cost,omitempty"`                            // scrypt, log2 N
+	// Of records.
+	Flags   []string    `protobuf:"bytes,70,rep,name=flags,proto3" json:"flags,omitempty"`     // what it may be used for
+	Wrapped []byte      `protobuf:"bytes,71,opt,name=wrapped,proto3" json:"wrapped,omitempty"` // a key, wrapped under another
+	Within  []*Location `protobuf:"bytes,72,rep,name=within,proto3" json:"within,omitempty"`   // list only what lies at or below one of these; local door only
+	// Of a store.
+	IfAbsent  bool   `protobuf:"varint,73,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`    // write only where nothing is
+	IfValue   []byte `protobuf:"bytes,74,opt,name=if_value,json=ifValue,proto3,oneof" json:"if_value,omitempty"`  // only if this is the value there
+	IfVersion uint64 `protobuf:"varint,75,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"` // only if the value there was written by this change
+	Prefix    []byte `protobuf:"bytes,76,opt,name=prefix,proto3" json:"prefix,omitempty"`                         // list only keys that begin so
+	Session   bool   `protobuf:"varint,77,opt,name=session,proto3" json:"session,omitempty"`                      // the store that is never saved
 	// Between a node and its zone only.
 	Sequence      uint64 `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Device        []byte `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"` // 8 bytes
@@ -631,6 +647,62 @@ func (x *Request) GetCost() uint32 {
 	return 0
 }
 
+func (x *Request) GetFlags() []string {
+	if x != nil {
+		return x.Flags
+	}
+	return nil
+}
+
+func (x *Request) GetWrapped() []byte {
+	if x != nil {
+		return x.Wrapped
+	}
+	return nil
+}
+
+func (x *Request) GetWithin() []*Location {
+	if x != nil {
+		return x.Within
+	}
+	return nil
+}
+
+func (x *Request) GetIfAbsent() bool {
+	if x != nil {
+		return x.IfAbsent
+	}
+	return false
+}
+
+func (x *Request) GetIfValue() []byte {
+	if x != nil {
+		return x.IfValue
+	}
+	return nil
+}
+
+func (x *Request) GetIfVersion() uint64 {
+	if x != nil {
+		return x.IfVersion
+	}
+	return 0
+}
+
+func (x *Request) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
+	}
+	return nil
+}
+
+func (x *Request) GetSession() bool {
+	if x != nil {
+		return x.Session
+	}
+	return false
+}
+
 func (x *Request) GetSequence() uint64 {
 	if x != nil {
 		return x.Sequence
@@ -669,6 +741,8 @@ type Response struct {
 	Imported     *Imported              `protobuf:"bytes,26,opt,name=imported,proto3" json:"imported,omitempty"`
 	Snapshot     []byte                 `protobuf:"bytes,31,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	More         bool                   `protobuf:"varint,32,opt,name=more,proto3" json:"more,omitempty"`
+	Wrapped      []byte                 `protobuf:"bytes,71,opt,name=wrapped,proto3" json:"wrapped,omitempty"` // a key, wrapped under another
+	Clients      []*ClientInfo          `protobuf:"bytes,72,rep,name=clients,proto3" json:"clients,omitempty"`
 	// Between a node and its zone only.
 	Change        *Change `protobuf:"bytes,30,opt,name=change,proto3" json:"change,omitempty"`
 	Length        uint64  `protobuf:"varint,33,opt,name=length,proto3" json:"length,omitempty"`       // bytes of the file that hold a state
@@ -862,6 +936,20 @@ func (x *Response) GetMore() bool {
 	return false
 }
 
+func (x *Response) GetWrapped() []byte {
+	if x != nil {
+		return x.Wrapped
+	}
+	return nil
+}
+
+func (x *Response) GetClients() []*ClientInfo {
+	if x != nil {
+		return x.Clients
+	}
+	return nil
+}
+
 func (x *Response) GetChange() *Change {
 	if x != nil {
 		return x.Change
@@ -899,6 +987,10 @@ type Entry struct {
 	CreatedMs     uint64                 `protobuf:"varint,4,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"` // since the Unix epoch
 	ChangedMs     uint64                 `protobuf:"varint,5,opt,name=changed_ms,json=changedMs,proto3" json:"changed_ms,omitempty"`
 	ExpiresMs     uint64                 `protobuf:"varint,6,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"` // of a store's key; 0: never
+	Flags         []string               `protobuf:"bytes,7,rep,name=flags,proto3" json:"flags,omitempty"`                           // what the record may be used for, and what else is to be known of it
+	Created       *Stamp                 `protobuf:"bytes,8,opt,name=created,proto3" json:"created,omitempty"`                       // where one record is told of
+	Changed       *Stamp                 `protobuf:"bytes,9,opt,name=changed,proto3" json:"changed,omitempty"`
+	Version       uint64                 `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"` // of a store's key: the number of the change that wrote its value
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -975,6 +1067,172 @@ func (x *Entry) GetExpiresMs() uint64 {
 	return 0
 }
 
+func (x *Entry) GetFlags() []string {
+	if x != nil {
+		return x.Flags
+	}
+	return nil
+}
+
+func (x *Entry) GetCreated() *Stamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Entry) GetChanged() *Stamp {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *Entry) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// Stamp says when something happened, on which device, and by which change there.
+type Stamp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ms            uint64                 `protobuf:"varint,1,opt,name=ms,proto3" json:"ms,omitempty"`        // since the Unix epoch
+	Device        []byte                 `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"` // 8 random bytes
+	Sequence      uint64                 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stamp) Reset() {
+	*x = Stamp{}
+	mi := &file_stronghold_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stamp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stamp) ProtoMessage() {}
+
+func (x *Stamp) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
+func (*Stamp) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Stamp) GetMs() uint64 {
+	if x != nil {
+		return x.Ms
+	}
+	return 0
+}
+
+func (x *Stamp) GetDevice() []byte {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+func (x *Stamp) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+// ClientInfo is a client, and how much it holds.
+type ClientInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Location      *Location              `protobuf:"bytes,1,opt,name=location,proto3" json:"location,omitempty"`
+	Vaults        uint64                 `protobuf:"varint,2,opt,name=vaults,proto3" json:"vaults,omitempty"`
+	Records       uint64                 `protobuf:"varint,3,opt,name=records,proto3" json:"records,omitempty"`                         // those that were revoked are not counted
+	Values        uint64                 `protobuf:"varint,4,opt,name=values,proto3" json:"values,omitempty"`                           // of its store
+	ValueBytes    uint64                 `protobuf:"varint,5,opt,name=value_bytes,json=valueBytes,proto3" json:"value_bytes,omitempty"` // of these, with their keys
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientInfo) Reset() {
+	*x = ClientInfo{}
+	mi := &file_stronghold_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientInfo) ProtoMessage() {}
+
+func (x *ClientInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientInfo.ProtoReflect.Descriptor instead.
+func (*ClientInfo) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ClientInfo) GetLocation() *Location {
+	if x != nil {
+		return x.Location
+	}
+	return nil
+}
+
+func (x *ClientInfo) GetVaults() uint64 {
+	if x != nil {
+		return x.Vaults
+	}
+	return 0
+}
+
+func (x *ClientInfo) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *ClientInfo) GetValues() uint64 {
+	if x != nil {
+		return x.Values
+	}
+	return 0
+}
+
+func (x *ClientInfo) GetValueBytes() uint64 {
+	if x != nil {
+		return x.ValueBytes
+	}
+	return 0
+}
+
 // Peer is another node that this one knows.
 type Peer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -988,7 +1246,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_stronghold_proto_msgTypes[5]
+	mi := &file_stronghold_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1258,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[5]
+	mi := &file_stronghold_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1271,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{5}
+	return file_stronghold_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Peer) GetName() string {
@@ -1063,7 +1321,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_stronghold_proto_msgTypes[6]
+	mi := &file_stronghold_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1075,7 +1333,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[6]
+	mi := &file_stronghold_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1088,7 +1346,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{6}
+	return file_stronghold_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *NodeStatus) GetPeerId() string {
@@ -1174,7 +1432,7 @@ type Zone struct {
 
 func (x *Zone) Reset() {
 	*x = Zone{}
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1444,7 @@ func (x *Zone) String() string {
 func (*Zone) ProtoMessage() {}
 
 func (x *Zone) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1457,7 @@ func (x *Zone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Zone.ProtoReflect.Descriptor instead.
 func (*Zone) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{7}
+	return file_stronghold_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Zone) GetPid() uint32 {
@@ -1243,7 +1501,7 @@ type Layer struct {
 
 func (x *Layer) Reset() {
 	*x = Layer{}
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1513,7 @@ func (x *Layer) String() string {
 func (*Layer) ProtoMessage() {}
 
 func (x *Layer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1526,7 @@ func (x *Layer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer.ProtoReflect.Descriptor instead.
 func (*Layer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{8}
+	return file_stronghold_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Layer) GetName() string {
@@ -1310,7 +1568,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1322,7 +1580,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1335,7 +1593,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{9}
+	return file_stronghold_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Decision) GetAllowed() bool {
@@ -1364,7 +1622,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1634,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1647,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{10}
+	return file_stronghold_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Ping) GetRoundTripUs() uint64 {
@@ -1425,7 +1683,7 @@ type SnapshotInfo struct {
 
 func (x *SnapshotInfo) Reset() {
 	*x = SnapshotInfo{}
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1695,7 @@ func (x *SnapshotInfo) String() string {
 func (*SnapshotInfo) ProtoMessage() {}
 
 func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1708,7 @@ func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotInfo.ProtoReflect.Descriptor instead.
 func (*SnapshotInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{11}
+	return file_stronghold_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SnapshotInfo) GetVersion() string {
@@ -1485,7 +1743,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1755,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1768,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{12}
+	return file_stronghold_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Slot) GetKind() string {
@@ -1543,7 +1801,7 @@ type Imported struct {
 
 func (x *Imported) Reset() {
 	*x = Imported{}
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1813,7 @@ func (x *Imported) String() string {
 func (*Imported) ProtoMessage() {}
 
 func (x *Imported) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1826,7 @@ func (x *Imported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Imported.ProtoReflect.Descriptor instead.
 func (*Imported) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{13}
+	return file_stronghold_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Imported) GetVersion() string {
@@ -1633,7 +1891,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1645,7 +1903,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1658,7 +1916,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{14}
+	return file_stronghold_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Attempt) GetName() string {
@@ -1708,7 +1966,7 @@ type ImportCounts struct {
 
 func (x *ImportCounts) Reset() {
 	*x = ImportCounts{}
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +1978,7 @@ func (x *ImportCounts) String() string {
 func (*ImportCounts) ProtoMessage() {}
 
 func (x *ImportCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1991,7 @@ func (x *ImportCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCounts.ProtoReflect.Descriptor instead.
 func (*ImportCounts) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{15}
+	return file_stronghold_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ImportCounts) GetClients() uint64 {
@@ -1824,7 +2082,7 @@ type ImportedPart struct {
 
 func (x *ImportedPart) Reset() {
 	*x = ImportedPart{}
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1836,7 +2094,7 @@ func (x *ImportedPart) String() string {
 func (*ImportedPart) ProtoMessage() {}
 
 func (x *ImportedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1849,7 +2107,7 @@ func (x *ImportedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPart.ProtoReflect.Descriptor instead.
 func (*ImportedPart) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{16}
+	return file_stronghold_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ImportedPart) GetLocation() *Location {
@@ -1877,7 +2135,7 @@ type LeftOut struct {
 
 func (x *LeftOut) Reset() {
 	*x = LeftOut{}
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +2147,7 @@ func (x *LeftOut) String() string {
 func (*LeftOut) ProtoMessage() {}
 
 func (x *LeftOut) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +2160,7 @@ func (x *LeftOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeftOut.ProtoReflect.Descriptor instead.
 func (*LeftOut) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{17}
+	return file_stronghold_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LeftOut) GetLocation() *Location {
@@ -1930,7 +2188,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1942,7 +2200,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1955,7 +2213,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{18}
+	return file_stronghold_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Change) GetSequence() uint64 {
@@ -1995,7 +2253,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\xbf\a\n" +
+	"\b_version\"\xbb\t\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -2035,12 +2293,22 @@ const file_stronghold_proto_rawDesc = "" +
 	"\adry_run\x18\x1d \x01(\bR\x06dryRun\x12\x1d\n" +
 	"\n" +
 	"skip_large\x18% \x01(\bR\tskipLarge\x12\x12\n" +
-	"\x04cost\x18! \x01(\rR\x04cost\x12\x1a\n" +
+	"\x04cost\x18! \x01(\rR\x04cost\x12\x14\n" +
+	"\x05flags\x18F \x03(\tR\x05flags\x12\x18\n" +
+	"\awrapped\x18G \x01(\fR\awrapped\x12/\n" +
+	"\x06within\x18H \x03(\v2\x17.stronghold.v1.LocationR\x06within\x12\x1b\n" +
+	"\tif_absent\x18I \x01(\bR\bifAbsent\x12\x1e\n" +
+	"\bif_value\x18J \x01(\fH\x02R\aifValue\x88\x01\x01\x12\x1d\n" +
+	"\n" +
+	"if_version\x18K \x01(\x04R\tifVersion\x12\x16\n" +
+	"\x06prefix\x18L \x01(\fR\x06prefix\x12\x18\n" +
+	"\asession\x18M \x01(\bR\asession\x12\x1a\n" +
 	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x16\n" +
 	"\x06device\x18\" \x01(\fR\x06deviceB\n" +
 	"\n" +
 	"\b_messageB\b\n" +
-	"\x06_valueJ\x04\b\x04\x10\x05\"\xfd\x06\n" +
+	"\x06_valueB\v\n" +
+	"\t_if_valueJ\x04\b\x04\x10\x05\"\xcc\a\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -2065,14 +2333,16 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04info\x18\x19 \x01(\v2\x1b.stronghold.v1.SnapshotInfoR\x04info\x123\n" +
 	"\bimported\x18\x1a \x01(\v2\x17.stronghold.v1.ImportedR\bimported\x12\x1a\n" +
 	"\bsnapshot\x18\x1f \x01(\fR\bsnapshot\x12\x12\n" +
-	"\x04more\x18  \x01(\bR\x04more\x12-\n" +
+	"\x04more\x18  \x01(\bR\x04more\x12\x18\n" +
+	"\awrapped\x18G \x01(\fR\awrapped\x123\n" +
+	"\aclients\x18H \x03(\v2\x19.stronghold.v1.ClientInfoR\aclients\x12-\n" +
 	"\x06change\x18\x1e \x01(\v2\x15.stronghold.v1.ChangeR\x06change\x12\x16\n" +
 	"\x06length\x18! \x01(\x04R\x06length\x12\x12\n" +
 	"\x04base\x18\" \x01(\x04R\x04base\x12\x1c\n" +
 	"\trecovered\x18# \x01(\bR\trecoveredB\b\n" +
 	"\x06_valueB\n" +
 	"\n" +
-	"\b_version\"\xc1\x01\n" +
+	"\b_version\"\xd1\x02\n" +
 	"\x05Entry\x123\n" +
 	"\blocation\x18\x01 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -2082,7 +2352,24 @@ const file_stronghold_proto_rawDesc = "" +
 	"\n" +
 	"changed_ms\x18\x05 \x01(\x04R\tchangedMs\x12\x1d\n" +
 	"\n" +
-	"expires_ms\x18\x06 \x01(\x04R\texpiresMs\"f\n" +
+	"expires_ms\x18\x06 \x01(\x04R\texpiresMs\x12\x14\n" +
+	"\x05flags\x18\a \x03(\tR\x05flags\x12.\n" +
+	"\acreated\x18\b \x01(\v2\x14.stronghold.v1.StampR\acreated\x12.\n" +
+	"\achanged\x18\t \x01(\v2\x14.stronghold.v1.StampR\achanged\x12\x18\n" +
+	"\aversion\x18\n" +
+	" \x01(\x04R\aversion\"K\n" +
+	"\x05Stamp\x12\x0e\n" +
+	"\x02ms\x18\x01 \x01(\x04R\x02ms\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\fR\x06device\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"\xac\x01\n" +
+	"\n" +
+	"ClientInfo\x123\n" +
+	"\blocation\x18\x01 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12\x16\n" +
+	"\x06vaults\x18\x02 \x01(\x04R\x06vaults\x12\x18\n" +
+	"\arecords\x18\x03 \x01(\x04R\arecords\x12\x16\n" +
+	"\x06values\x18\x04 \x01(\x04R\x06values\x12\x1f\n" +
+	"\vvalue_bytes\x18\x05 \x01(\x04R\n" +
+	"valueBytes\"f\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1c\n" +
@@ -2163,7 +2450,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\":\n" +
 	"\x06Change\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x14\n" +
-	"\x05entry\x18\x02 \x01(\fR\x05entry*\xc1\x02\n" +
+	"\x05entry\x18\x02 \x01(\fR\x05entry*\xdd\x02\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x06\n" +
 	"\x02OK\x10\x01\x12\v\n" +
@@ -2189,7 +2476,9 @@ const file_stronghold_proto_rawDesc = "" +
 	"\vUNAVAILABLE\x10\x10\x12\f\n" +
 	"\bINTERNAL\x10\x11\x12\v\n" +
 	"\aMISSING\x10\x12\x12\x11\n" +
-	"\rTOO_EXPENSIVE\x10\x13B.Z,github.com/stronghold-go/stronghold/protocolb\x06proto3"
+	"\rTOO_EXPENSIVE\x10\x13\x12\f\n" +
+	"\bDISABLED\x10\x1b\x12\f\n" +
+	"\bCONFLICT\x10\x1cB.Z,github.com/stronghold-go/stronghold/protocolb\x06proto3"
 
 var (
 	file_stronghold_proto_rawDescOnce sync.Once
@@ -2204,7 +2493,7 @@ func file_stronghold_proto_rawDescGZIP() []byte {
 }
 
 var file_stronghold_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_stronghold_proto_goTypes = []any{
 	(Status)(0),          // 0: stronghold.v1.Status
 	(*Frame)(nil),        // 1: stronghold.v1.Frame
@@ -2212,51 +2501,58 @@ var file_stronghold_proto_goTypes = []any{
 	(*Request)(nil),      // 3: stronghold.v1.Request
 	(*Response)(nil),     // 4: stronghold.v1.Response
 	(*Entry)(nil),        // 5: stronghold.v1.Entry
-	(*Peer)(nil),         // 6: stronghold.v1.Peer
-	(*NodeStatus)(nil),   // 7: stronghold.v1.NodeStatus
-	(*Zone)(nil),         // 8: stronghold.v1.Zone
-	(*Layer)(nil),        // 9: stronghold.v1.Layer
-	(*Decision)(nil),     // 10: stronghold.v1.Decision
-	(*Ping)(nil),         // 11: stronghold.v1.Ping
-	(*SnapshotInfo)(nil), // 12: stronghold.v1.SnapshotInfo
-	(*Slot)(nil),         // 13: stronghold.v1.Slot
-	(*Imported)(nil),     // 14: stronghold.v1.Imported
-	(*Attempt)(nil),      // 15: stronghold.v1.Attempt
-	(*ImportCounts)(nil), // 16: stronghold.v1.ImportCounts
-	(*ImportedPart)(nil), // 17: stronghold.v1.ImportedPart
-	(*LeftOut)(nil),      // 18: stronghold.v1.LeftOut
-	(*Change)(nil),       // 19: stronghold.v1.Change
+	(*Stamp)(nil),        // 6: stronghold.v1.Stamp
+	(*ClientInfo)(nil),   // 7: stronghold.v1.ClientInfo
+	(*Peer)(nil),         // 8: stronghold.v1.Peer
+	(*NodeStatus)(nil),   // 9: stronghold.v1.NodeStatus
+	(*Zone)(nil),         // 10: stronghold.v1.Zone
+	(*Layer)(nil),        // 11: stronghold.v1.Layer
+	(*Decision)(nil),     // 12: stronghold.v1.Decision
+	(*Ping)(nil),         // 13: stronghold.v1.Ping
+	(*SnapshotInfo)(nil), // 14: stronghold.v1.SnapshotInfo
+	(*Slot)(nil),         // 15: stronghold.v1.Slot
+	(*Imported)(nil),     // 16: stronghold.v1.Imported
+	(*Attempt)(nil),      // 17: stronghold.v1.Attempt
+	(*ImportCounts)(nil), // 18: stronghold.v1.ImportCounts
+	(*ImportedPart)(nil), // 19: stronghold.v1.ImportedPart
+	(*LeftOut)(nil),      // 20: stronghold.v1.LeftOut
+	(*Change)(nil),       // 21: stronghold.v1.Change
 }
 var file_stronghold_proto_depIdxs = []int32{
 	3,  // 0: stronghold.v1.Frame.request:type_name -> stronghold.v1.Request
 	4,  // 1: stronghold.v1.Frame.response:type_name -> stronghold.v1.Response
 	2,  // 2: stronghold.v1.Request.location:type_name -> stronghold.v1.Location
 	2,  // 3: stronghold.v1.Request.target:type_name -> stronghold.v1.Location
-	0,  // 4: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
-	5,  // 5: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
-	7,  // 6: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
-	6,  // 7: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
-	10, // 8: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
-	11, // 9: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
-	12, // 10: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
-	14, // 11: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
-	19, // 12: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
-	2,  // 13: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
-	8,  // 14: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
-	9,  // 15: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
-	13, // 16: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
-	15, // 17: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
-	16, // 18: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
-	17, // 19: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
-	18, // 20: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
-	2,  // 21: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
-	16, // 22: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
-	2,  // 23: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	2,  // 4: stronghold.v1.Request.within:type_name -> stronghold.v1.Location
+	0,  // 5: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
+	5,  // 6: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
+	9,  // 7: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
+	8,  // 8: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
+	12, // 9: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
+	13, // 10: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
+	14, // 11: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
+	16, // 12: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
+	7,  // 13: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
+	21, // 14: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
+	2,  // 15: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
+	6,  // 16: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
+	6,  // 17: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
+	2,  // 18: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
+	10, // 19: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
+	11, // 20: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
+	15, // 21: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
+	17, // 22: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
+	18, // 23: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
+	19, // 24: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
+	20, // 25: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
+	2,  // 26: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
+	18, // 27: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
+	2,  // 28: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }
@@ -2277,7 +2573,7 @@ func file_stronghold_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stronghold_proto_rawDesc), len(file_stronghold_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -19,6 +19,7 @@ const (
 	Extended Kind = 3 // SLIP-0010 for Ed25519: private key (32 bytes) ‖ chain code (32 bytes)
 	Mnemonic Kind = 4 // of BIP 39: language (1 byte) ‖ seed (64 bytes) ‖ entropy (16 to 32 bytes)
 	Data     Kind = 5 // any bytes
+	AES256   Kind = 6 // 32 bytes
 )
 
 // Flags say what may be done with a record. The bits are part of the snapshot format.
@@ -26,7 +27,17 @@ type Flags uint16
 
 // Flags.
 const (
-	FromOutside Flags = 1 << 0 // somebody has known this secret
+	FromOutside   Flags = 1 << 0  // somebody has known this secret
+	Sign          Flags = 1 << 1  // it may sign
+	Derive        Flags = 1 << 2  // it may be derived from
+	Agree         Flags = 1 << 3  // it may agree on a shared secret
+	Encrypt       Flags = 1 << 4  // it may encrypt
+	Decrypt       Flags = 1 << 5  // it may decrypt
+	MAC           Flags = 1 << 6  // it may authenticate
+	MayWrapOthers Flags = 1 << 7  // other keys may leave under it, and come
+	MayBeWrapped  Flags = 1 << 8  // it may leave under another key
+	MayBeExported Flags = 1 << 9  // it may leave
+	Disabled      Flags = 1 << 10 // it is there and of no use
 )
 
 // Stamp says when, and by which device, something happened.

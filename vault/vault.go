@@ -32,6 +32,8 @@ var (
 	ErrExists   = errors.New("vault: exists already")
 	ErrDamaged  = errors.New("vault: a record does not open")
 	ErrTooLarge = errors.New("vault: larger than its limit")
+	ErrDisabled = errors.New("vault: the record is disabled")
+	ErrSame     = errors.New("vault: it is there already: both places are the same")
 )
 
 // Limits, in bytes.
@@ -140,11 +142,14 @@ func (db *DB) find(p Place) (*Record, Place, error) {
 
 // Lend opens the record at p into guarded memory and lends its secret to f. The
 // slice must not be kept; it is wiped when f returns, and so is the stack that f
-// used. Errors are [ErrNotFound], [ErrDamaged], memory.ErrFull and what f returns.
+// used. Errors are [ErrNotFound], [ErrDisabled], [ErrDamaged], memory.ErrFull and what f returns.
 func (db *DB) Lend(p Place, f func(r *Record, secret []byte) error) error {
 	r, p, err := db.find(p)
 	if err != nil {
 		return err
+	}
+	if r.Flags&Disabled != 0 {
+		return ErrDisabled
 	}
 	return db.open(r, p, func(name, secret []byte) error {
 		if len(name) == 0 && p.RecordName != nil {

@@ -51,6 +51,12 @@ func (a *app) completeNames(root *cobra.Command) {
 		"exec":             {operationNames},
 		"key public":       {recordNames},
 		"key rm":           {recordNames},
+		"key stat":         {recordNames},
+		"key disable":      {recordNames},
+		"key enable":       {recordNames},
+		"key cp":           {recordNames, recordNames},
+		"key mv":           {recordNames, recordNames},
+		"key wrap":         {recordNames},
 		"key derive":       {recordNames, recordNames},
 		"key versions":     {vaultNames},
 		"key ls":           {vaultNames},
@@ -78,8 +84,9 @@ func (a *app) completeNames(root *cobra.Command) {
 		})
 	}
 	flag("peer", peerNames)
-	for _, path := range []string{"key generate", "key import", "key derive"} {
+	for _, path := range []string{"key generate", "key import", "key derive", "key unwrap"} {
 		cmd, _, _ := root.Find(strings.Fields(path))
+		cmd.RegisterFlagCompletionFunc("flags", cobra.FixedCompletions(protocol.Flags(), cobra.ShellCompDirectiveNoFileComp))
 		cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(protocol.Kinds(), cobra.ShellCompDirectiveNoFileComp))
 	}
 }

@@ -24,6 +24,7 @@ as name=value; a value that is - comes from stdin, @FILE from a file.
 
   text, numbers   as they are; yes-or-no fields are true or false
   locations       as everywhere: wallet/keys/main, wallet/keys/@head, wallet
+  lists           their elements, with a comma between them
   bytes           as they are, or after hex: or base64:; a value that begins so
                   by itself is given in base64
   secrets         (secret, passphrase) only from @FILE, from -, or, where the

@@ -23,6 +23,20 @@ func (a *app) setField(ctx context.Context, req *protocol.Request, name, value s
 	if d == nil {
 		return usage(fmt.Sprintf("there is no field %q", name), "")
 	}
+	if d.IsList() {
+		for one := range strings.SplitSeq(value, ",") {
+			v := protoreflect.ValueOfString(one)
+			if d.Kind() == protoreflect.MessageKind {
+				loc, err := location(one)
+				if err != nil {
+					return err
+				}
+				v = protoreflect.ValueOfMessage(loc.ProtoReflect())
+			}
+			m.Mutable(d).List().Append(v)
+		}
+		return nil
+	}
 	if d.Kind() == protoreflect.MessageKind { // all of a request's are locations
 		loc, err := location(value)
 		if err == nil {

@@ -21,7 +21,9 @@ secret half stays in the zone.`,
   shnode key public wallet/keys/main --format ssh
   shnode key ls wallet`,
 	}, a.keyGenerateCommand(), a.keyImportCommand(), a.keyDeriveCommand(), a.keyPublicCommand(),
-		a.keyListCommand(), a.keyVersionsCommand(), a.keyTypeCommand(), a.keyRemoveCommand())
+		a.keyListCommand(), a.keyVersionsCommand(), a.keyTypeCommand(), a.keyStatCommand(),
+		a.keyDisableCommand(), a.keyEnableCommand(), a.keyCopyCommand(), a.keyMoveCommand(),
+		a.keyWrapCommand(), a.keyUnwrapCommand(), a.keyRemoveCommand())
 }
 
 // keyFlags are those of commands that make a key.
@@ -54,14 +56,16 @@ func (a *app) keyGenerateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate LOC --type T",
 		Short: "make a key that never leaves, and print its public half in base64",
-		Long: `generate makes a key of a kind: ed25519 to sign with, or seed to derive keys from
-(SLIP-0010), which has no public half: its location is printed then. A mnemonic
-is made by ` + "`shnode mnemonic generate`" + `, an extended key by ` + "`shnode key derive`" + `.
+		Long: `generate makes a key of a kind: ed25519 to sign with, seed to derive keys from
+(SLIP-0010), or aes-256 to encrypt with or to wrap other keys under. Where there
+is no public half the location is printed. A mnemonic is made by 
+` + "`shnode mnemonic generate`" + `, an extended key by ` + "`shnode key derive`" + `.
 
 What is written to client/vault/@head is the next version of that vault.`,
 		Example: `  shnode key generate wallet/keys/main --type ed25519
   shnode key generate wallet/rotating/@head --type ed25519 --hint "since May"
-  shnode key generate wallet/seeds/main --type seed --size 32`,
+  shnode key generate wallet/seeds/main --type seed --size 32
+  shnode key generate wallet/wrap/main --type aes-256 --flags may-wrap-others`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			loc, err := record(args[0])
@@ -79,7 +83,7 @@ What is written to client/vault/@head is the next version of that vault.`,
 				return usage("--size is for --type seed", "keys of the other kinds have one size")
 			case kind == protocol.Mnemonic:
 				return usage("a mnemonic is not made without somebody who reads it", "`shnode mnemonic generate` makes one")
-			case kind != protocol.Ed25519:
+			case kind != protocol.Ed25519 && kind != protocol.AES256:
 				return usage("--type: nothing of this kind is generated", generateHints[kind])
 			}
 			if err := to.fill(req); err != nil {
@@ -117,9 +121,10 @@ key that nothing protects.
 
 An ed25519 key is its seed of 32 bytes: raw, or with --format hex as 64 digits,
 or with --format pem in a PKCS#8 or an OpenSSH file without a passphrase. A seed
-is 16 to 64 bytes, a slip10-ed25519 key its private key and chain code, and data
-any bytes, at most 64 KiB: raw or hex. What has no public half has its location
-printed. The words of a mnemonic go to ` + "`shnode mnemonic recover`" + `.`,
+is 16 to 64 bytes, a slip10-ed25519 key its private key and chain code, an aes-256
+key 32 bytes, and data any bytes, at most 64 KiB: raw or hex. What has no public
+half has its location printed. The words of a mnemonic go to
+` + "`shnode mnemonic recover`" + `.`,
 		Example: `  shnode key import wallet/keys/old --type ed25519 seed.bin
   shnode key import wallet/keys/ssh --type ed25519 --format pem ~/.ssh/id_ed25519`,
 		Args: takes(1, 2),
@@ -262,15 +267,16 @@ Of a peer it lists what the policy there lets this node see.`,
 
 func (a *app) printEntries(entries []*protocol.Entry) error {
 	type line struct {
-		Location string `json:"location"`
-		Kind     string `json:"kind"`
-		Hint     string `json:"hint,omitempty"`
-		Created  string `json:"created,omitempty"` // RFC 3339
-		Changed  string `json:"changed,omitempty"`
+		Location string   `json:"location"`
+		Kind     string   `json:"kind"`
+		Hint     string   `json:"hint,omitempty"`
+		Created  string   `json:"created,omitempty"` // RFC 3339
+		Changed  string   `json:"changed,omitempty"`
+		Flags    []string `json:"flags,omitempty"`
 	}
 	lines := make([]line, len(entries))
 	for i, e := range entries {
-		l := line{Location: e.Location.Text(), Kind: e.Kind, Hint: hintText(e)}
+		l := line{Location: e.Location.Text(), Kind: e.Kind, Hint: hintText(e), Flags: e.Flags}
 		if e.CreatedMs != 0 {
 			l.Created = moment(e.CreatedMs)
 		}
@@ -294,13 +300,21 @@ func (a *app) printEntries(entries []*protocol.Entry) error {
 	}
 	rows := [][]string{{"LOCATION", "KIND", "CREATED"}}
 	for _, l := range lines {
-		rows = append(rows, []string{l.Location, l.Kind, l.Created})
+		rows = append(rows, []string{l.Location, kindText(l.Kind, l.Flags), l.Created})
 		if l.Hint != "" {
 			rows[0] = hintedHeading
 			rows[len(rows)-1] = append(rows[len(rows)-1], l.Hint)
 		}
 	}
 	return a.table(rows)
+}
+
+// kindText is a record's kind, and whether it is of use.
+func kindText(kind string, flags []string) string {
+	if slices.Contains(flags, protocol.FlagDisabled) {
+		kind += ", disabled"
+	}
+	return kind
 }
 
 func (a *app) keyRemoveCommand() *cobra.Command {

@@ -60,6 +60,7 @@ type input struct {
 	Name     string `json:"name"`
 	Required bool   `json:"required"`
 	Right    string `json:"right,omitempty"`
+	Also     string `json:"also,omitempty"` // a second right there
 	Doc      string `json:"doc,omitempty"`
 }
 
@@ -67,9 +68,11 @@ func operationOf(op *protocol.Operation) operation {
 	out := operation{Name: op.Name, Doc: op.Doc, Door: op.Door.String(), Changes: op.Changes,
 		Rights: []string{}, In: []input{}, Out: emptyNotNull(op.Out)}
 	for _, f := range op.In {
-		out.In = append(out.In, input{Name: f.Name, Required: f.Required, Right: string(f.Needs), Doc: f.Doc})
-		if f.Needs != "" {
-			out.Rights = append(out.Rights, string(f.Needs))
+		out.In = append(out.In, input{Name: f.Name, Required: f.Required, Right: string(f.Needs), Also: string(f.Also), Doc: f.Doc})
+		for _, right := range []protocol.Class{f.Needs, f.Also} {
+			if right != "" {
+				out.Rights = append(out.Rights, string(right))
+			}
 		}
 	}
 	return out

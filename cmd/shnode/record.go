@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
@@ -15,11 +17,13 @@ import (
 type placing struct {
 	hint      string
 	overwrite bool
+	uses      []string
 }
 
 func (p *placing) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.hint, "hint", "", fmt.Sprintf("at most %d bytes that listings show; no secret", protocol.MaxHint))
 	cmd.Flags().BoolVar(&p.overwrite, "overwrite", false, "replace the record that is there, for good")
+	cmd.Flags().StringSliceVar(&p.uses, "flags", nil, "what it may be used for, if not all that its kind can: "+strings.Join(protocol.Flags(), ", "))
 }
 
 // fill puts them into a request.
@@ -27,7 +31,12 @@ func (p *placing) fill(req *protocol.Request) error {
 	if len(p.hint) > protocol.MaxHint {
 		return usage(fmt.Sprintf("--hint is at most %d bytes", protocol.MaxHint), "")
 	}
-	req.Hint, req.Overwrite = []byte(p.hint), p.overwrite
+	for _, f := range p.uses {
+		if !slices.Contains(protocol.Flags(), f) {
+			return usage("--flags: there is no flag "+printable(f), "some of: "+strings.Join(protocol.Flags(), ","))
+		}
+	}
+	req.Hint, req.Overwrite, req.Flags = []byte(p.hint), p.overwrite, p.uses
 	return nil
 }
 

@@ -81,7 +81,7 @@ func (a *app) printVersions(entries []*protocol.Entry) error {
 			}
 			continue
 		}
-		rows = append(rows, []string{l.Location, l.Kind, l.Created})
+		rows = append(rows, []string{l.Location, kindText(l.Kind, e.Flags), l.Created})
 		if l.Hint != "" {
 			rows[0] = hintedHeading
 			rows[len(rows)-1] = append(rows[len(rows)-1], l.Hint)

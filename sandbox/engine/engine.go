@@ -97,6 +97,10 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return nil, errLocked
 	}
 	switch req.Operation {
+	case "aes.unwrap":
+		return e.unwrap(req)
+	case "aes.wrap":
+		return e.wrap(req)
 	case "bip39.generate":
 		return e.generateMnemonic(req)
 	case "bip39.recover":
@@ -109,12 +113,18 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return e.write(req)
 	case "key.public":
 		return e.public(req)
+	case "record.copy", "record.move":
+		return e.place(req)
+	case "record.disable", "record.enable":
+		return e.disable(req)
 	case "record.exists":
 		return e.exists(req)
 	case "record.list":
 		return e.list(req)
 	case "record.revoke":
 		return e.revoke(req)
+	case "record.stat":
+		return e.stat(req)
 	case "record.type":
 		return e.retype(req)
 	case "slip10.derive":
@@ -187,6 +197,12 @@ func refuse(err error) *protocol.Response {
 		return protocol.Refuse(protocol.Status_NOT_FOUND, "")
 	case errors.Is(err, vault.ErrExists):
 		return protocol.Refuse(protocol.Status_EXISTS, "")
+	case errors.Is(err, vault.ErrDisabled):
+		return protocol.Refuse(protocol.Status_DISABLED, "")
+	case errors.Is(err, vault.ErrSame):
+		return protocol.Invalid("target", "it is where the record is")
+	case errors.Is(err, procedures.ErrFlags):
+		return protocol.Refuse(protocol.Status_WRONG_KIND, "its flags do not allow it")
 	case errors.Is(err, procedures.ErrKind):
 		return protocol.Refuse(protocol.Status_WRONG_KIND, "")
 	case errors.Is(err, vault.ErrTooLarge), errors.Is(err, memory.ErrFull), errors.Is(err, errFull):

@@ -263,6 +263,7 @@ func (s *step) bring(tx *vault.Tx, overwrite bool) (typed bool, err error) {
 	v := &vault.Value{Flags: vault.FromOutside, Hint: s.record.Hint, Secret: s.record.Secret}
 	if s.place.RecordName != nil && string(s.place.RecordName) == sdkSeed && len(v.Secret) == sdkSeedSize {
 		v.Kind, typed = vault.Seed, true
+		v.Flags |= procedures.Uses(v.Kind)
 	}
 	return typed, tx.Import(s.place, v, overwrite)
 }

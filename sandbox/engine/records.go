@@ -11,7 +11,8 @@ import (
 
 func (e *Engine) sign(req *protocol.Request) (*protocol.Response, error) {
 	resp := new(protocol.Response)
-	return resp, e.state.DB.Lend(place(req.Location), func(r *vault.Record, secret []byte) (err error) {
+	at := place(req.Location)
+	return resp, e.lend(&at, vault.Sign, func(r *vault.Record, secret []byte) (err error) {
 		resp.Signature, err = procedures.Ed25519Sign(e.arena, r.Kind, secret, req.Message)
 		return err
 	})
@@ -49,16 +50,46 @@ func (e *Engine) write(req *protocol.Request) (*protocol.Response, error) {
 	return e.keep(req, req.Location, made, vault.FromOutside, err)
 }
 
+// lend is DB.Lend for a record that may be used so. p is then where it lies, and
+// no head any more.
+func (e *Engine) lend(p *vault.Place, use vault.Flags, f func(r *vault.Record, secret []byte) error) error {
+	return e.state.DB.Lend(*p, func(r *vault.Record, secret []byte) error {
+		if err := procedures.Permit(r.Kind, r.Flags, use); err != nil {
+			return err
+		}
+		if p.Head {
+			*p = p.Version(r.Number)
+		}
+		return f(r, secret)
+	})
+}
+
 // keep stores what a procedure made, if it did not fail, and destroys its copy.
 func (e *Engine) keep(req *protocol.Request, at *protocol.Location, m *procedures.Made, flags vault.Flags, err error) (*protocol.Response, error) {
+	return e.keepMade(req, at, m, flags, err)
+}
+
+// keepMade is keep for what was made of records: all of them must be there still
+// when it takes its place, and none be disabled.
+func (e *Engine) keepMade(req *protocol.Request, at *protocol.Location, m *procedures.Made, flags vault.Flags, err error, of ...vault.Place) (*protocol.Response, error) {
 	if err != nil {
 		return nil, err
 	}
 	defer m.Secret.Destroy()
+	asked, err := procedures.FlagsOf(m.Kind, req.Flags)
+	if err != nil {
+		return nil, err
+	}
+	flags |= asked
 	resp := &protocol.Response{Kind: procedures.KindName(m.Kind), PublicKey: m.Public}
 	err = m.Secret.Use(func(b []byte) error {
 		v := vault.Value{Kind: m.Kind, Flags: flags, Hint: req.Hint, Secret: b}
 		return e.change(resp, func(tx *vault.Tx) error {
+			for _, p := range of {
+				if err := usable(tx, p); err != nil {
+					return err
+				}
+			}
 			p, err := tx.Put(place(at), v, req.Overwrite)
 			if p.Counter {
 				resp.Version = &p.Number
@@ -67,6 +98,14 @@ func (e *Engine) keep(req *protocol.Request, at *protocol.Location, m *procedure
 		})
 	})
 	return resp, err
+}
+
+func usable(tx *vault.Tx, p vault.Place) error {
+	r, err := tx.Stat(p)
+	if err == nil && r.Flags&vault.Disabled != 0 {
+		err = vault.ErrDisabled
+	}
+	return err
 }
 
 func (e *Engine) revoke(req *protocol.Request) (*protocol.Response, error) {
@@ -109,9 +148,7 @@ func (e *Engine) list(req *protocol.Request) (*protocol.Response, error) {
 	}
 	resp := new(protocol.Response)
 	for _, l := range page {
-		resp.Entries = append(resp.Entries, &protocol.Entry{
-			Location: location(l.Place), Kind: procedures.KindName(l.Record.Kind), Hint: l.Record.Hint,
-			CreatedMs: uint64(l.Record.Created.UnixMilli), ChangedMs: uint64(l.Record.Changed.UnixMilli)})
+		resp.Entries = append(resp.Entries, entry(location(l.Place), l.Record))
 	}
 	if more {
 		last := page[len(page)-1].Place

@@ -13,7 +13,8 @@ func (e *Engine) generateSeed(req *protocol.Request) (*protocol.Response, error)
 }
 
 // derive makes the target of what the location holds. Who knows the one knows
-// the other: the target is from outside if the location is.
+// the other: the target is from outside if the location is, and may leave only
+// if the location may.
 func (e *Engine) derive(req *protocol.Request) (*protocol.Response, error) {
 	target := vault.Ed25519
 	if req.Kind != "" {
@@ -24,12 +25,20 @@ func (e *Engine) derive(req *protocol.Request) (*protocol.Response, error) {
 	}
 	var made *procedures.Made
 	var flags vault.Flags
-	err := e.state.DB.Lend(place(req.Location), func(r *vault.Record, secret []byte) (err error) {
+	source := place(req.Location)
+	err := e.lend(&source, vault.Derive, func(r *vault.Record, secret []byte) (err error) {
+		asked, err := procedures.FlagsOf(target, req.Flags)
+		if err != nil {
+			return err
+		}
+		if asked&procedures.Leaving&^r.Flags != 0 {
+			return &procedures.InputError{Field: "flags", Reason: "what it is derived from may not leave so"}
+		}
 		flags = r.Flags & vault.FromOutside
 		made, err = procedures.Derive(e.arena, r.Kind, secret, req.Path, target)
 		return err
 	})
-	return e.keep(req, req.Target, made, flags, err)
+	return e.keepMade(req, req.Target, made, flags, err, source)
 }
 
 func (e *Engine) generateMnemonic(req *protocol.Request) (*protocol.Response, error) {

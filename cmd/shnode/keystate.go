@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+func (a *app) keyDisableCommand() *cobra.Command {
+	return a.stateCommand("record.disable", "disabled", &cobra.Command{
+		Use:   "disable LOC",
+		Short: "have a record refuse every use, until it is enabled",
+		Long: `disable keeps a record and lets nobody use it: it does not sign, is not derived
+from, copied or wrapped, and tells no public key. It is listed, can be removed,
+and is enabled again by ` + "`shnode key enable`" + `. Both ask for the right to write it.`,
+		Example: `  shnode key disable wallet/keys/main`,
+	})
+}
+
+func (a *app) keyEnableCommand() *cobra.Command {
+	return a.stateCommand("record.enable", "enabled", &cobra.Command{
+		Use:     "enable LOC",
+		Short:   "let a record be used again that was disabled",
+		Example: `  shnode key enable wallet/keys/main`,
+	})
+}
+
+func (a *app) stateCommand(operation, done string, cmd *cobra.Command) *cobra.Command {
+	cmd.Args = takes(1, 1)
+	cmd.Annotations = map[string]string{forPeers: "yes"}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		loc, err := record(args[0])
+		if err != nil {
+			return err
+		}
+		return a.ask(cmd.Context(), func(c protocol.Client) error {
+			if _, err := c.Do(cmd.Context(), &protocol.Request{Operation: operation, Location: loc}); err != nil {
+				return err
+			}
+			a.talkf("%s %s", done, loc.Text())
+			return a.printIf(map[string]string{done: loc.Text()})
+		})
+	}
+	return cmd
+}
+
+func (a *app) keyStatCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "stat LOC",
+		Short: "tell all of a record but its secret",
+		Long: `stat tells a record's kind, its flags and its hint, and when, by which device and
+as which of its changes it was made and last changed. Of @head it tells which
+version that is.
+
+The flags say what a record may be used for: sign, derive, encrypt, decrypt;
+may-wrap-others, may-be-wrapped and exportable, which are off unless they were
+asked for; and from-outside, when somebody has known the secret.`,
+		Example: `  shnode key stat wallet/keys/main
+  shnode key stat wallet/rotating/@head --json`,
+		Args:        takes(1, 1),
+		Annotations: map[string]string{forPeers: "yes"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			loc, err := record(args[0])
+			if err != nil {
+				return err
+			}
+			return a.ask(cmd.Context(), func(c protocol.Client) error {
+				resp, err := c.Do(cmd.Context(), &protocol.Request{Operation: "record.stat", Location: loc})
+				if err != nil {
+					return err
+				}
+				for _, e := range resp.Entries {
+					if err := a.printStat(e); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func (a *app) printStat(e *protocol.Entry) error {
+	type when struct {
+		At     string `json:"at"`
+		Device string `json:"device"`
+		Change uint64 `json:"change"`
+	}
+	at := func(s *protocol.Stamp) when {
+		return when{moment(s.GetMs()), hex.EncodeToString(s.GetDevice()), s.GetSequence()}
+	}
+	created, changed := at(e.Created), at(e.Changed)
+	text := func(w when) string { return fmt.Sprintf("%s  by %s  change %d", w.At, w.Device, w.Change) }
+	if a.json {
+		return a.printJSON(map[string]any{"location": e.Location.Text(), "kind": e.Kind, "flags": emptyNotNull(e.Flags),
+			"hint": hintText(e), "created": created, "changed": changed})
+	}
+	return a.table([][]string{
+		{"location", e.Location.Text()},
+		{"kind", e.Kind},
+		{"flags", dash(strings.Join(e.Flags, " "))},
+		{"hint", dash(printable(hintText(e)))},
+		{"created", text(created)},
+		{"changed", text(changed)},
+	})
+}
