@@ -405,6 +405,9 @@ func TestOperationTable(t *testing.T) {
 					t.Errorf("%s: %s takes the right %q", op.Name, f.Name, f.Needs)
 				}
 			}
+			if f.Also != "" {
+				rights++
+			}
 		}
 		for _, name := range op.Out {
 			if response.ByName(protoreflect.Name(name)) == nil {
