@@ -176,7 +176,9 @@ func (s *suite) sample(t testing.TB, op *protocol.Operation) *protocol.Request {
 	t.Helper()
 	req := &protocol.Request{Id: protocol.NewID(), Operation: op.Name}
 	for i := range op.In {
-		s.set(t, req, &op.In[i])
+		if !op.In[i].Inner || s.door == protocol.DoorZone {
+			s.set(t, req, &op.In[i])
+		}
 	}
 	return req
 }
@@ -228,7 +230,7 @@ func (s *suite) set(t testing.TB, req *protocol.Request, f *protocol.Field) {
 		case protoreflect.Uint64Kind:
 			m.Set(d, protoreflect.ValueOfUint64(1<<40))
 		case protoreflect.BytesKind:
-			n := map[string]int{"reply_key": 32, "device": 8}[f.Name]
+			n := map[string]int{"reply_key": 32, "device": 8, "hash_key": 32}[f.Name]
 			m.Set(d, protoreflect.ValueOfBytes(bytes.Repeat([]byte{1}, max(n, 1))))
 		default:
 			t.Fatalf("no sample for the field %s: add one", f.Name)
@@ -312,7 +314,7 @@ func (s *suite) testFields(t *testing.T) {
 			k := slices.IndexFunc(op.In, func(f protocol.Field) bool { return f.Name == name })
 			switch {
 			case slices.Contains([]string{"id", "operation", "timeout_ms", "to"}, name):
-			case k < 0:
+			case k < 0, op.In[k].Inner && s.door != protocol.DoorZone:
 				req := s.sample(t, op)
 				s.set(t, req, &protocol.Field{Name: name})
 				s.wantInvalid(t, name, req)
@@ -381,6 +383,8 @@ var conformance = map[string]func(*testing.T, *suite){
 	"zone.commit":     with("zone.abort"),
 	"zone.create":     testCreate,
 	"zone.fold":       testFold,
+	"zone.hash":       testHash,
+	"zone.hashed":     with("zone.hash"),
 	"zone.inspect":    testInspect,
 	"zone.key":        testZoneKey,
 	"zone.open":       testOpen,

@@ -342,6 +342,28 @@ func testCreate(t *testing.T, s *suite) {
 	s.wantInvalid(t, "secret", req) // a sealed value is taken once
 }
 
+// testHash brings what no zone has sealed; that of an honest one is in every test that unlocks.
+func testHash(t *testing.T, s *suite) {
+	key := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.key"}).PublicKey
+	for _, plain := range [][]byte{nil, []byte("no message"), {0x0a, 1, 0}} {
+		job := &protocol.Request{Id: protocol.NewID(), Operation: "zone.hash"}
+		result := &protocol.Request{Id: job.Id, Operation: "zone.hashed"}
+		var err error
+		if job.Job, err = protocol.Seal(key, job, "job", protocol.ToZone, plain); err != nil {
+			t.Fatal(err)
+		}
+		s.wantInvalid(t, "job", job) // it says nobody to answer to
+		if result.Hashed, err = protocol.Seal(key, result, "hashed", protocol.ToZone, plain); err != nil {
+			t.Fatal(err)
+		}
+		s.wantInvalid(t, "hashed", result) // nobody waits for it
+	}
+	for _, short := range [][]byte{{1}, make([]byte, 1000)} {
+		s.wantInvalid(t, "job", &protocol.Request{Operation: "zone.hash", Job: short})
+		s.wantInvalid(t, "hashed", &protocol.Request{Operation: "zone.hashed", Hashed: short})
+	}
+}
+
 func testInspect(t *testing.T, s *suite) {
 	inspect := func(file []byte) *protocol.Request {
 		return &protocol.Request{Operation: "zone.inspect", Snapshot: file}

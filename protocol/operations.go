@@ -53,6 +53,7 @@ type Field struct {
 	Also     Class  // for a location: a second one
 	Shape    Shape  // for a location: how deep it reaches
 	Doc      string // what it means here, where the name does not say it
+	Inner    bool   // only the node may set it, when it asks its zone
 }
 
 // Operation is one row of the table.
@@ -63,6 +64,7 @@ type Operation struct {
 	In      []Field
 	Out     []string // fields of the response
 	Changes bool     // changes the state: has two steps
+	Hashes  bool     // with a secret it takes a password hash, which another zone computes
 }
 
 var (
@@ -76,6 +78,7 @@ var (
 	flagsIn = Field{Name: "flags", Doc: "what it may be used for: what its kind can, if absent"}
 	putAt   = Field{Name: "location", Required: true, Needs: StoreWrite, Shape: ShapeStore}
 	getAt   = Field{Name: "location", Required: true, Needs: StoreRead, Shape: ShapeStore}
+	hashKey = Field{Name: "hash_key", Inner: true, Doc: "between node and zone only: of the zone that hashes for it"}
 	page    = []Field{{Name: "after", Doc: "`next` of the page before"}, {Name: "limit", Doc: "entries, at most 1000"}}
 )
 
@@ -151,17 +154,17 @@ var Operations = []Operation{
 		Out: []string{"kind", "public_key", "version"}},
 	{Name: "slip10.generate", Door: DoorPeer, Doc: "make a seed to derive from (SLIP-0010)", Changes: true,
 		In: []Field{writeAt, {Name: "size", Doc: "bytes: 16 to 64, 64 if absent"}, hint, over, flagsIn}, Out: []string{"kind", "version"}},
-	{Name: "snapshot.export", Door: DoorLocal, Doc: "give every secret as a file for another program, encrypted with a password, a part at a time",
+	{Name: "snapshot.export", Door: DoorLocal, Doc: "give every secret as a file for another program, encrypted with a password, a part at a time", Hashes: true,
 		In: []Field{{Name: "format", Required: true, Doc: "stronghold-3: what Stronghold 2.x (Rust) reads"}, {Name: "secret", Doc: "with the first part: a passphrase that opens the snapshot, and the new password, sealed together"},
-			{Name: "cost", Doc: "work factor of the file, scrypt's log2 N: 17 to 22, 19 if absent"}, {Name: "offset", Doc: "of the part; all have the same request id"}},
-		Out: []string{"snapshot", "more"}},
-	{Name: "snapshot.import", Door: DoorLocal, Doc: "take in all that a file of the Rust Stronghold holds, a part at a time", Changes: true,
+			{Name: "cost", Doc: "work factor of the file, scrypt's log2 N: 17 to 22, 19 if absent"}, {Name: "offset", Doc: "of the part; all have the same request id"}, hashKey},
+		Out: []string{"snapshot", "more", "job"}},
+	{Name: "snapshot.import", Door: DoorLocal, Doc: "take in all that a file of the Rust Stronghold holds, a part at a time", Changes: true, Hashes: true,
 		In: []Field{{Name: "snapshot", Required: true, Doc: "the part of the file"}, {Name: "offset", Doc: "of the part; all have the same request id"},
 			{Name: "more", Doc: "more parts follow"}, {Name: "secret", Doc: "its password, with the last part"},
 			{Name: "format", Doc: "what wrote it: wallet.rs, tauri, iota-sdk, cli or raw; all are tried, if absent"},
 			{Name: "salt", Doc: "of the password, where the program kept one"}, {Name: "cost", Doc: "the highest work factor to pay: 20 if absent, at most 23"},
-			{Name: "dry_run", Doc: "change nothing, tell what would come"}, over, {Name: "skip_large", Doc: "leave out what is larger than its limit, instead of all"}},
-		Out: []string{"imported"}},
+			{Name: "dry_run", Doc: "change nothing, tell what would come"}, over, {Name: "skip_large", Doc: "leave out what is larger than its limit, instead of all"}, hashKey},
+		Out: []string{"imported", "job", "snapshot"}},
 	{Name: "snapshot.save", Door: DoorLocal, Doc: "write the whole state as a fresh file: what was revoked is not in it"},
 	{Name: "store.get", Door: DoorPeer, Doc: "read a value of a client's store", In: []Field{getAt}, Out: []string{"value", "entries"}},
 	{Name: "store.list", Door: DoorPeer, Doc: "list the keys of a client's store, a page at a time",
@@ -181,14 +184,21 @@ var Operations = []Operation{
 		Out: []string{"snapshot"}},
 	{Name: "zone.fold", Door: DoorZone, Doc: "give the whole state as a new file, a part at a time",
 		In: []Field{{Name: "more", Doc: "the next part, not the first"}}, Out: []string{"snapshot", "more"}},
+	{Name: "zone.hash", Door: DoorZone, Doc: "do the job of another zone: hash a password",
+		In:  []Field{{Name: "job", Required: true, Doc: "sealed to this zone's key"}, {Name: "snapshot", Doc: "the file that it is about"}},
+		Out: []string{"hashed"}},
+	{Name: "zone.hashed", Door: DoorZone, Doc: "go on with the request that a job was made of, which has the same id",
+		In:  []Field{{Name: "hashed", Required: true, Doc: "what zone.hash gave"}},
+		Out: []string{"length", "base", "recovered", "change", "imported", "snapshot", "more"}},
 	{Name: "zone.inspect", Door: DoorZone, Doc: "tell what a snapshot tells without a key",
 		In: []Field{{Name: "snapshot", Doc: "the file's beginning"}}, Out: []string{"info"}},
 	{Name: "zone.key", Door: DoorPeer, Doc: "tell the zone's public key, to seal a secret that is to be written",
 		In: []Field{{Name: "location", Needs: Write, Doc: "where it is to be written; a peer must say"}}, Out: []string{"public_key"}},
-	{Name: "zone.open", Door: DoorZone, Doc: "take a snapshot, a part at a time, and open it",
-		In: []Field{{Name: "secret", Doc: "the passphrase, with the first part"}, {Name: "snapshot", Doc: "the next part of the file"},
-			{Name: "more", Doc: "more parts follow"}, {Name: "device", Doc: "8 bytes, written into changes"}},
-		Out: []string{"length", "base", "recovered", "change"}},
+	{Name: "zone.open", Door: DoorZone, Doc: "take a snapshot, a part at a time, and open it", Hashes: true,
+		In: []Field{{Name: "secret", Doc: "the passphrase, with the first part, as it was sealed for node.unlock"},
+			{Name: "snapshot", Doc: "the next part of the file; the first holds the whole header"},
+			{Name: "more", Doc: "more parts follow"}, {Name: "device", Doc: "8 bytes, written into changes"}, hashKey},
+		Out: []string{"length", "base", "recovered", "change", "job"}},
 }
 
 // Lookup finds an operation by its name.
@@ -261,7 +271,7 @@ func Check(req *Request, door Door) *Response {
 		if !f.has(values) {
 			continue
 		}
-		if op.field(f.name) == nil {
+		if of := op.field(f.name); of == nil || of.Inner && door != DoorZone {
 			return Invalid(f.name, "not a field of this operation")
 		}
 		set = append(set, f.name)
@@ -351,6 +361,10 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 	case "format":
 		if len(req.Format) > maxFormat {
 			return Invalid("format", "unknown format")
+		}
+	case "hash_key":
+		if len(req.HashKey) != 32 {
+			return Invalid("hash_key", "must be 32 bytes")
 		}
 	case "device":
 		if len(req.Device) != 8 {

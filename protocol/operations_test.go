@@ -28,7 +28,7 @@ func valid(op *Operation, all bool) *Request {
 func set(req *Request, f *Field) {
 	m := req.ProtoReflect()
 	d := m.Descriptor().Fields().ByName(protoreflect.Name(f.Name))
-	v := map[string]any{"kind": Ed25519, "device": make([]byte, 8), "reply_key": make([]byte, 32), "hint": []byte("hint"),
+	v := map[string]any{"kind": Ed25519, "device": make([]byte, 8), "hash_key": make([]byte, 32), "reply_key": make([]byte, 32), "hint": []byte("hint"),
 		"after": make([]byte, maxCursor), "flags": FlagSign}[f.Name]
 	if v == nil {
 		switch d.Kind() {
@@ -125,6 +125,12 @@ func TestCheck(t *testing.T) {
 			for _, all := range []bool{false, true} {
 				for door := DoorZone; door <= DoorPeer; door++ {
 					req := valid(op, all || door == DoorPeer)
+					if door != DoorZone && req.HashKey != nil {
+						if refusal := Check(req, door); refusal == nil {
+							t.Errorf("at the %s door, with a hash key", door)
+						}
+						req.HashKey = nil
+					}
 					refusal := Check(req, door)
 					if door <= op.Door && refusal != nil {
 						t.Errorf("at the %s door, all fields %t: %v", door, all, refusal)

@@ -374,7 +374,10 @@ type Request struct {
 	Session   bool   `protobuf:"varint,77,opt,name=session,proto3" json:"session,omitempty"`                      // the store that is never saved
 	// Between a node and its zone only.
 	Sequence      uint64 `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	Device        []byte `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"` // 8 bytes
+	Device        []byte `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"`                  // 8 bytes
+	HashKey       []byte `protobuf:"bytes,40,opt,name=hash_key,json=hashKey,proto3" json:"hash_key,omitempty"` // of the zone that hashes for this request, X25519
+	Job           []byte `protobuf:"bytes,41,opt,name=job,proto3" json:"job,omitempty"`                        // sealed to the zone that hashes
+	Hashed        []byte `protobuf:"bytes,42,opt,name=hashed,proto3" json:"hashed,omitempty"`                  // sealed to the zone that gave the job
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -717,6 +720,27 @@ func (x *Request) GetDevice() []byte {
 	return nil
 }
 
+func (x *Request) GetHashKey() []byte {
+	if x != nil {
+		return x.HashKey
+	}
+	return nil
+}
+
+func (x *Request) GetJob() []byte {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *Request) GetHashed() []byte {
+	if x != nil {
+		return x.Hashed
+	}
+	return nil
+}
+
 type Response struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Status       Status                 `protobuf:"varint,1,opt,name=status,proto3,enum=stronghold.v1.Status" json:"status,omitempty"`
@@ -748,6 +772,8 @@ type Response struct {
 	Length        uint64  `protobuf:"varint,33,opt,name=length,proto3" json:"length,omitempty"`       // bytes of the file that hold a state
 	Base          uint64  `protobuf:"varint,34,opt,name=base,proto3" json:"base,omitempty"`           // bytes of the file before its journal
 	Recovered     bool    `protobuf:"varint,35,opt,name=recovered,proto3" json:"recovered,omitempty"` // the file's end was cut short
+	Job           []byte  `protobuf:"bytes,40,opt,name=job,proto3" json:"job,omitempty"`              // what is to be hashed, sealed to the zone that hashes
+	Hashed        []byte  `protobuf:"bytes,41,opt,name=hashed,proto3" json:"hashed,omitempty"`        // what came of it, sealed to the zone that gave the job
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -976,6 +1002,20 @@ func (x *Response) GetRecovered() bool {
 		return x.Recovered
 	}
 	return false
+}
+
+func (x *Response) GetJob() []byte {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *Response) GetHashed() []byte {
+	if x != nil {
+		return x.Hashed
+	}
+	return nil
 }
 
 // Entry is one line of a listing.
@@ -2230,6 +2270,298 @@ func (x *Change) GetEntry() []byte {
 	return nil
 }
 
+// Job is what a zone has another one hash, which ends with that. All that is set is done.
+type Job struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`                       // 32 random bytes, to be given back
+	AnswerTo      []byte                 `protobuf:"bytes,2,opt,name=answer_to,json=answerTo,proto3" json:"answer_to,omitempty"` // the key that the result is sealed to
+	Header        []byte                 `protobuf:"bytes,3,opt,name=header,proto3" json:"header,omitempty"`                     // of a snapshot
+	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`                           // that opens a slot of it
+	Foreign       *ForeignFile           `protobuf:"bytes,5,opt,name=foreign,proto3" json:"foreign,omitempty"`
+	ForeignKey    *ForeignKey            `protobuf:"bytes,6,opt,name=foreign_key,json=foreignKey,proto3" json:"foreign_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Job) Reset() {
+	*x = Job{}
+	mi := &file_stronghold_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Job) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Job) ProtoMessage() {}
+
+func (x *Job) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Job.ProtoReflect.Descriptor instead.
+func (*Job) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Job) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *Job) GetAnswerTo() []byte {
+	if x != nil {
+		return x.AnswerTo
+	}
+	return nil
+}
+
+func (x *Job) GetHeader() []byte {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *Job) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Job) GetForeign() *ForeignFile {
+	if x != nil {
+		return x.Foreign
+	}
+	return nil
+}
+
+func (x *Job) GetForeignKey() *ForeignKey {
+	if x != nil {
+		return x.ForeignKey
+	}
+	return nil
+}
+
+// ForeignFile is how the file of another program is to be opened, which comes beside the job.
+type ForeignFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Password      []byte                 `protobuf:"bytes,1,opt,name=password,proto3" json:"password,omitempty"`
+	Salt          []byte                 `protobuf:"bytes,2,opt,name=salt,proto3" json:"salt,omitempty"`
+	Format        string                 `protobuf:"bytes,3,opt,name=format,proto3" json:"format,omitempty"`
+	Cost          uint32                 `protobuf:"varint,4,opt,name=cost,proto3" json:"cost,omitempty"` // the highest work factor to pay, scrypt's log2 N
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForeignFile) Reset() {
+	*x = ForeignFile{}
+	mi := &file_stronghold_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForeignFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForeignFile) ProtoMessage() {}
+
+func (x *ForeignFile) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForeignFile.ProtoReflect.Descriptor instead.
+func (*ForeignFile) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ForeignFile) GetPassword() []byte {
+	if x != nil {
+		return x.Password
+	}
+	return nil
+}
+
+func (x *ForeignFile) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *ForeignFile) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *ForeignFile) GetCost() uint32 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+// ForeignKey is what the key of a file for another program is to be made of.
+type ForeignKey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Password      []byte                 `protobuf:"bytes,1,opt,name=password,proto3" json:"password,omitempty"`
+	Cost          uint32                 `protobuf:"varint,2,opt,name=cost,proto3" json:"cost,omitempty"` // work factor, scrypt's log2 N
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForeignKey) Reset() {
+	*x = ForeignKey{}
+	mi := &file_stronghold_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForeignKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForeignKey) ProtoMessage() {}
+
+func (x *ForeignKey) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForeignKey.ProtoReflect.Descriptor instead.
+func (*ForeignKey) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ForeignKey) GetPassword() []byte {
+	if x != nil {
+		return x.Password
+	}
+	return nil
+}
+
+func (x *ForeignKey) GetCost() uint32 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+// Hashed is the result of a job.
+type Hashed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`                    // of the job
+	Root          []byte                 `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`                      // that the slot holds
+	Content       []byte                 `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`                // of the file of another program, still compressed
+	Attempts      []*Attempt             `protobuf:"bytes,4,rep,name=attempts,proto3" json:"attempts,omitempty"`              // the last one fit
+	FileKey       []byte                 `protobuf:"bytes,5,opt,name=file_key,json=fileKey,proto3" json:"file_key,omitempty"` // of a file for another program
+	Header        []byte                 `protobuf:"bytes,6,opt,name=header,proto3" json:"header,omitempty"`                  // and what it begins with
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hashed) Reset() {
+	*x = Hashed{}
+	mi := &file_stronghold_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hashed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hashed) ProtoMessage() {}
+
+func (x *Hashed) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hashed.ProtoReflect.Descriptor instead.
+func (*Hashed) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Hashed) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *Hashed) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+func (x *Hashed) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *Hashed) GetAttempts() []*Attempt {
+	if x != nil {
+		return x.Attempts
+	}
+	return nil
+}
+
+func (x *Hashed) GetFileKey() []byte {
+	if x != nil {
+		return x.FileKey
+	}
+	return nil
+}
+
+func (x *Hashed) GetHeader() []byte {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
 var File_stronghold_proto protoreflect.FileDescriptor
 
 const file_stronghold_proto_rawDesc = "" +
@@ -2253,7 +2585,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\xbb\t\n" +
+	"\b_version\"\x80\n" +
+	"\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -2304,11 +2637,14 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06prefix\x18L \x01(\fR\x06prefix\x12\x18\n" +
 	"\asession\x18M \x01(\bR\asession\x12\x1a\n" +
 	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x16\n" +
-	"\x06device\x18\" \x01(\fR\x06deviceB\n" +
+	"\x06device\x18\" \x01(\fR\x06device\x12\x19\n" +
+	"\bhash_key\x18( \x01(\fR\ahashKey\x12\x10\n" +
+	"\x03job\x18) \x01(\fR\x03job\x12\x16\n" +
+	"\x06hashed\x18* \x01(\fR\x06hashedB\n" +
 	"\n" +
 	"\b_messageB\b\n" +
 	"\x06_valueB\v\n" +
-	"\t_if_valueJ\x04\b\x04\x10\x05\"\xcc\a\n" +
+	"\t_if_valueJ\x04\b\x04\x10\x05\"\xf6\a\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -2339,7 +2675,9 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06change\x18\x1e \x01(\v2\x15.stronghold.v1.ChangeR\x06change\x12\x16\n" +
 	"\x06length\x18! \x01(\x04R\x06length\x12\x12\n" +
 	"\x04base\x18\" \x01(\x04R\x04base\x12\x1c\n" +
-	"\trecovered\x18# \x01(\bR\trecoveredB\b\n" +
+	"\trecovered\x18# \x01(\bR\trecovered\x12\x10\n" +
+	"\x03job\x18( \x01(\fR\x03job\x12\x16\n" +
+	"\x06hashed\x18) \x01(\fR\x06hashedB\b\n" +
 	"\x06_valueB\n" +
 	"\n" +
 	"\b_version\"\xd1\x02\n" +
@@ -2450,7 +2788,31 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\":\n" +
 	"\x06Change\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x14\n" +
-	"\x05entry\x18\x02 \x01(\fR\x05entry*\xdd\x02\n" +
+	"\x05entry\x18\x02 \x01(\fR\x05entry\"\xd4\x01\n" +
+	"\x03Job\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\fR\x05token\x12\x1b\n" +
+	"\tanswer_to\x18\x02 \x01(\fR\banswerTo\x12\x16\n" +
+	"\x06header\x18\x03 \x01(\fR\x06header\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\x124\n" +
+	"\aforeign\x18\x05 \x01(\v2\x1a.stronghold.v1.ForeignFileR\aforeign\x12:\n" +
+	"\vforeign_key\x18\x06 \x01(\v2\x19.stronghold.v1.ForeignKeyR\n" +
+	"foreignKey\"i\n" +
+	"\vForeignFile\x12\x1a\n" +
+	"\bpassword\x18\x01 \x01(\fR\bpassword\x12\x12\n" +
+	"\x04salt\x18\x02 \x01(\fR\x04salt\x12\x16\n" +
+	"\x06format\x18\x03 \x01(\tR\x06format\x12\x12\n" +
+	"\x04cost\x18\x04 \x01(\rR\x04cost\"<\n" +
+	"\n" +
+	"ForeignKey\x12\x1a\n" +
+	"\bpassword\x18\x01 \x01(\fR\bpassword\x12\x12\n" +
+	"\x04cost\x18\x02 \x01(\rR\x04cost\"\xb3\x01\n" +
+	"\x06Hashed\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\fR\x05token\x12\x12\n" +
+	"\x04root\x18\x02 \x01(\fR\x04root\x12\x18\n" +
+	"\acontent\x18\x03 \x01(\fR\acontent\x122\n" +
+	"\battempts\x18\x04 \x03(\v2\x16.stronghold.v1.AttemptR\battempts\x12\x19\n" +
+	"\bfile_key\x18\x05 \x01(\fR\afileKey\x12\x16\n" +
+	"\x06header\x18\x06 \x01(\fR\x06header*\xdd\x02\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x06\n" +
 	"\x02OK\x10\x01\x12\v\n" +
@@ -2493,7 +2855,7 @@ func file_stronghold_proto_rawDescGZIP() []byte {
 }
 
 var file_stronghold_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_stronghold_proto_goTypes = []any{
 	(Status)(0),          // 0: stronghold.v1.Status
 	(*Frame)(nil),        // 1: stronghold.v1.Frame
@@ -2517,6 +2879,10 @@ var file_stronghold_proto_goTypes = []any{
 	(*ImportedPart)(nil), // 19: stronghold.v1.ImportedPart
 	(*LeftOut)(nil),      // 20: stronghold.v1.LeftOut
 	(*Change)(nil),       // 21: stronghold.v1.Change
+	(*Job)(nil),          // 22: stronghold.v1.Job
+	(*ForeignFile)(nil),  // 23: stronghold.v1.ForeignFile
+	(*ForeignKey)(nil),   // 24: stronghold.v1.ForeignKey
+	(*Hashed)(nil),       // 25: stronghold.v1.Hashed
 }
 var file_stronghold_proto_depIdxs = []int32{
 	3,  // 0: stronghold.v1.Frame.request:type_name -> stronghold.v1.Request
@@ -2548,11 +2914,14 @@ var file_stronghold_proto_depIdxs = []int32{
 	2,  // 26: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
 	18, // 27: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
 	2,  // 28: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	23, // 29: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
+	24, // 30: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
+	17, // 31: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }
@@ -2573,7 +2942,7 @@ func file_stronghold_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stronghold_proto_rawDesc), len(file_stronghold_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -207,12 +207,12 @@ func TestFormatVector(t *testing.T) {
 		}
 	}
 	// Its slot opens with the passphrase that the page tells.
-	whole, err := Read(bytes.NewReader(file), []byte(passphrase), Options{Arena: newArena(t)})
+	whole, err := Read(bytes.NewReader(file), with(newArena(t), passphrase), Options{Arena: newArena(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	whole.Close()
-	if _, err := Read(bytes.NewReader(file), []byte("another"), Options{Arena: newArena(t)}); !errors.Is(err, ErrWrongKey) {
+	if _, err := Read(bytes.NewReader(file), with(newArena(t), "another"), Options{Arena: newArena(t)}); !errors.Is(err, ErrWrongKey) {
 		t.Error(err)
 	}
 }

@@ -41,6 +41,10 @@ func (h *Header) encode() []byte {
 	return append(b, h.Settings...)
 }
 
+// Encode returns the header as [ReadHeader] takes it, without its MAC: that is for
+// those who have the key.
+func (h *Header) Encode() []byte { return append(h.encode(), make([]byte, macSize)...) }
+
 // ReadHeader reads what a file tells without a key: its header, and the MAC that
 // only the key can check.
 func ReadHeader(r io.Reader) (h *Header, mac []byte, err error) {

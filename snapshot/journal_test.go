@@ -239,7 +239,7 @@ func TestFullArena(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := Read(bytes.NewReader(file), []byte(passphrase), Options{Arena: arena})
+		s, err := Read(bytes.NewReader(file), with(arena, passphrase), Options{Arena: arena})
 		taken.Destroy()
 		if err == nil {
 			s.Close()

@@ -153,10 +153,21 @@ func write(t testing.TB, k *Keys, h *Header, db *vault.DB) ([]byte, *Journal) {
 	return out.Bytes(), j
 }
 
+// with finds the keys of a file by a passphrase.
+func with(arena *memory.Arena, passphrase string) func(*Header) (*Keys, error) {
+	return func(h *Header) (*Keys, error) {
+		root, err := h.Open([]byte(passphrase), MaxCost)
+		if err != nil {
+			return nil, err
+		}
+		return KeysOf(arena, root)
+	}
+}
+
 // open is Read with the passphrase. It checks that a failure left nothing in the arena.
 func open(t testing.TB, arena *memory.Arena, file []byte) (*State, error) {
 	t.Helper()
-	s, err := Read(bytes.NewReader(file), []byte(passphrase), Options{Arena: arena})
+	s, err := Read(bytes.NewReader(file), with(arena, passphrase), Options{Arena: arena})
 	if err != nil {
 		if s != nil {
 			t.Fatal("a state and an error")

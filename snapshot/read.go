@@ -14,9 +14,8 @@ import (
 
 // Options of [Read].
 type Options struct {
-	Arena   *memory.Arena
-	Device  [8]byte // written into changes from now on
-	MaxCost int     // log2 N of scrypt; 0: MaxCost
+	Arena  *memory.Arena
+	Device [8]byte // written into changes from now on
 }
 
 // State is an opened snapshot.
@@ -68,19 +67,16 @@ func (s *State) newDB(o Options) (err error) {
 	return err
 }
 
-// Read opens the snapshot that r holds with a passphrase. Errors are
-// [ErrNotASnapshot], [*VersionError], [*CostError], [ErrWrongKey],
-// [*DamagedError], what the arena lacks, and what r returns.
-func Read(r io.Reader, passphrase []byte, o Options) (_ *State, err error) {
+// Read opens the snapshot that r holds. unlock finds its keys, which become the
+// state's. Errors are [ErrNotASnapshot], [*VersionError], [*DamagedError], those of
+// unlock, what the arena lacks, and what r returns.
+func Read(r io.Reader, unlock func(*Header) (*Keys, error), o Options) (_ *State, err error) {
 	in := &blocks{r: bufio.NewReaderSize(r, chunkSize)}
 	h, mac, err := ReadHeader(in)
 	if err != nil {
 		return nil, in.explain(err)
 	}
-	if o.MaxCost == 0 {
-		o.MaxCost = MaxCost
-	}
-	keys, err := unwrap(o.Arena, h.Slots, passphrase, o.MaxCost)
+	keys, err := unlock(h)
 	if err != nil {
 		return nil, err
 	}

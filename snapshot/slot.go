@@ -2,14 +2,12 @@ package snapshot
 
 import (
 	"bytes"
-	"crypto/subtle"
 	"errors"
 	"io"
 	"strconv"
 	"strings"
 
 	"filippo.io/age"
-	"github.com/stronghold-go/stronghold/sandbox/memory"
 )
 
 // Costs of a passphrase slot: log2 N of scrypt (RFC 7914) with r = 8, p = 1, so
@@ -59,9 +57,11 @@ func (k *Keys) Wrap(passphrase []byte, cost int) (Slot, error) {
 	return Slot{Kind: AgeSlot, Data: out.Bytes()}, err
 }
 
-// unwrap opens the first slot that fits the passphrase.
-func unwrap(arena *memory.Arena, slots []Slot, passphrase []byte, maxCost int) (*Keys, error) {
-	for _, s := range slots {
+// Open opens the first slot that fits the passphrase, and returns the root key,
+// which the caller wipes. It leaves copies of both on the heap: it is for a process
+// that ends with that. Errors are [ErrWrongKey], [*CostError] and [*DamagedError].
+func (h *Header) Open(passphrase []byte, maxCost int) (root []byte, err error) {
+	for _, s := range h.Slots {
 		cost, ok := s.Cost()
 		if !ok {
 			continue
@@ -74,16 +74,16 @@ func unwrap(arena *memory.Arena, slots []Slot, passphrase []byte, maxCost int) (
 			return nil, ErrWrongKey // the empty passphrase, which age does not hash
 		}
 		id.SetMaxWorkFactor(maxCost)
-		keys, err := unwrapAge(arena, s.Data, id)
+		root, err := unwrapAge(s.Data, id)
 		if noMatch := new(age.NoIdentityMatchError); errors.As(err, &noMatch) {
 			continue
 		}
-		return keys, err
+		return root, err
 	}
 	return nil, ErrWrongKey
 }
 
-func unwrapAge(arena *memory.Arena, file []byte, id age.Identity) (*Keys, error) {
+func unwrapAge(file []byte, id age.Identity) ([]byte, error) {
 	r, err := age.Decrypt(bytes.NewReader(file), id)
 	if err != nil {
 		if noMatch := new(age.NoIdentityMatchError); errors.As(err, &noMatch) {
@@ -92,12 +92,11 @@ func unwrapAge(arena *memory.Arena, file []byte, id age.Identity) (*Keys, error)
 		return nil, &DamagedError{Where: "key slot"}
 	}
 	root := make([]byte, keySize+1) // one more, to see that there is no more
-	defer memory.Wipe(root)
 	n, err := io.ReadFull(r, root)
 	if n != keySize || err != io.ErrUnexpectedEOF {
 		return nil, &DamagedError{Where: "key slot"}
 	}
-	return keysFrom(arena, func(b []byte) { copy(b, root) })
+	return root[:keySize], nil
 }
 
 // Cost is log2 N of scrypt, for a slot that opens with a passphrase. It reads the
@@ -113,23 +112,4 @@ func (s Slot) Cost() (int, bool) {
 	_, cost, _ := strings.Cut(line, " ")
 	n, err := strconv.Atoi(cost)
 	return n, err == nil && n > 0
-}
-
-// Prove says whether the passphrase opens a slot of the snapshot: nil, or
-// [ErrWrongKey], or what [Read] says of a slot that cannot be opened. It costs
-// what opening the snapshot costs.
-func (s *State) Prove(passphrase []byte) error {
-	keys, err := unwrap(s.Keys.arena, s.Header.Slots, passphrase, MaxCost)
-	if err != nil {
-		return err
-	}
-	defer keys.Destroy()
-	return keys.root.Use(func(have []byte) error {
-		return s.Keys.root.Use(func(want []byte) error {
-			if subtle.ConstantTimeCompare(have, want) != 1 {
-				return ErrWrongKey
-			}
-			return nil
-		})
-	})
 }

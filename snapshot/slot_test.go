@@ -5,29 +5,28 @@ import (
 	"testing"
 )
 
-// TestProve asks an opened snapshot for a passphrase anew: each slot of its own
-// will do, and nothing else.
-func TestProve(t *testing.T) {
+// TestSlotHoldsTheRoot asks the slots of an opened snapshot for its root key anew:
+// each slot of its own will do, and nothing else.
+func TestSlotHoldsTheRoot(t *testing.T) {
 	k, h := newKeys(t)
 	_, otherHeader := newKeys(t)
-	db := newDB(t, k)
-	file, _ := write(t, k, h, db)
-	s, err := open(t, newArena(t), file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Prove([]byte(passphrase)); err != nil {
+	root, err := h.Open([]byte(passphrase), MaxCost)
+	if err != nil || !k.Are(root) {
 		t.Errorf("with the passphrase: %v", err)
 	}
 	for _, wrong := range []string{"", "wrong", passphrase + " "} {
-		if err := s.Prove([]byte(wrong)); !errors.Is(err, ErrWrongKey) {
+		if root, err := h.Open([]byte(wrong), MaxCost); !errors.Is(err, ErrWrongKey) || root != nil {
 			t.Errorf("with %q: %v", wrong, err)
 		}
 	}
-	// A slot that opens and holds another key proves nothing.
-	s.Header.Slots = otherHeader.Slots
-	if err := s.Prove([]byte(passphrase)); !errors.Is(err, ErrWrongKey) {
+	// A slot that opens and holds another key is no proof.
+	root, err = otherHeader.Open([]byte(passphrase), MaxCost)
+	if err != nil || k.Are(root) || k.Are(nil) || k.Are(root[:31]) {
 		t.Errorf("with the slot of another snapshot: %v", err)
+	}
+	for _, n := range []int{0, 31, 33} {
+		if _, err := KeysOf(newArena(t), make([]byte, n)); !errors.Is(err, ErrWrongKey) {
+			t.Errorf("a root key of %d bytes: %v", n, err)
+		}
 	}
 }

@@ -11,6 +11,7 @@ package snapshot
 
 import (
 	"crypto/rand"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 
@@ -83,6 +84,20 @@ func keysFrom(arena *memory.Arena, fill func([]byte)) (*Keys, error) {
 	}
 	root.Use(func(b []byte) error { fill(b); return nil })
 	return &Keys{arena: arena, root: root}, nil
+}
+
+// KeysOf are the keys of a root key that a slot has held.
+func KeysOf(arena *memory.Arena, root []byte) (*Keys, error) {
+	if len(root) != keySize {
+		return nil, ErrWrongKey
+	}
+	return keysFrom(arena, func(b []byte) { copy(b, root) })
+}
+
+// Are says whether these are the keys of root.
+func (k *Keys) Are(root []byte) (same bool) {
+	k.root.Use(func(b []byte) error { same = subtle.ConstantTimeCompare(b, root) == 1; return nil })
+	return same
 }
 
 // Destroy wipes the root key. Keys derived from it live on.

@@ -41,7 +41,7 @@ func TestCreateWriteRead(t *testing.T) {
 	s.Close()
 	isEmpty(t, arena)
 
-	if _, err := Read(bytes.NewReader(file), []byte("wrong"), Options{Arena: arena}); !errors.Is(err, ErrWrongKey) {
+	if _, err := Read(bytes.NewReader(file), with(arena, "wrong"), Options{Arena: arena}); !errors.Is(err, ErrWrongKey) {
 		t.Errorf("wrong passphrase: %v", err)
 	}
 	s = mustOpen(t, arena, file)
@@ -65,9 +65,8 @@ func TestErrors(t *testing.T) {
 	fill(t, db)
 	file, _ := write(t, k, h, db)
 	arena := newArena(t)
-	read := func(file []byte, passphrase string, o Options) error {
-		o.Arena = arena
-		s, err := Read(bytes.NewReader(file), []byte(passphrase), o)
+	read := func(file []byte, passphrase string) error {
+		s, err := Read(bytes.NewReader(file), with(arena, passphrase), Options{Arena: arena})
 		if err == nil {
 			s.Close()
 		}
@@ -80,38 +79,42 @@ func TestErrors(t *testing.T) {
 		return b
 	}
 	version := new(VersionError)
-	if err := read(replace(5, 3, 0), passphrase, Options{}); !errors.As(err, &version) || *version != (VersionError{3, 0}) {
+	if err := read(replace(5, 3, 0), passphrase); !errors.As(err, &version) || *version != (VersionError{3, 0}) {
 		t.Errorf("version 3: %v", err)
 	}
-	if err := read(replace(5, 4, 1), passphrase, Options{}); !errors.As(err, &version) || *version != (VersionError{4, 1}) {
+	if err := read(replace(5, 4, 1), passphrase); !errors.As(err, &version) || *version != (VersionError{4, 1}) {
 		t.Errorf("version 4.1: %v", err)
 	}
 	for _, b := range [][]byte{nil, []byte("PART"), []byte("PARTI\x04"), replace(0, 'p'), []byte(strings.Repeat("\x00", 1000))} {
-		if err := read(b, passphrase, Options{}); err != ErrNotASnapshot {
+		if err := read(b, passphrase); err != ErrNotASnapshot {
 			t.Errorf("%.8q: %v", b, err)
 		}
 	}
 	for _, p := range []string{"", "wrong", passphrase + " "} {
-		if err := read(file, p, Options{}); err != ErrWrongKey {
+		if err := read(file, p); err != ErrWrongKey {
 			t.Errorf("passphrase %q: %v", p, err)
 		}
 	}
 	// The costs are looked at before any hashing: this one would take 32 TiB.
 	dear := bytes.Replace(file, []byte(" 1\n"), []byte(" 9\n"), 1)
 	cost := new(CostError)
-	if err := read(dear, passphrase, Options{MaxCost: 8}); !errors.As(err, &cost) || *cost != (CostError{9, 8}) {
+	dearHeader, _, err := ReadHeader(bytes.NewReader(dear))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dearHeader.Open([]byte(passphrase), 8); !errors.As(err, &cost) || *cost != (CostError{9, 8}) {
 		t.Errorf("cost 9 of 8: %v", err)
 	}
 	slot := bytes.Replace(h.Slots[0].Data, []byte(" 1\n"), []byte(" 35\n"), 1)
 	file, _ = write(t, k, &Header{Slots: []Slot{{AgeSlot, slot}}}, db)
-	if err := read(file, passphrase, Options{}); !errors.As(err, &cost) || *cost != (CostError{35, MaxCost}) {
+	if err := read(file, passphrase); !errors.As(err, &cost) || *cost != (CostError{35, MaxCost}) {
 		t.Errorf("cost 35: %v", err)
 	}
 	// What the reader says goes before what its bytes would mean.
 	failure := errors.New("a failure")
 	for n := range len(file) {
 		r := io.MultiReader(bytes.NewReader(file[:n]), iotest.ErrReader(failure))
-		if _, err := Read(r, []byte("wrong"), Options{Arena: arena}); err != failure && err != ErrWrongKey && !errors.As(err, &cost) {
+		if _, err := Read(r, with(arena, "wrong"), Options{Arena: arena}); err != failure && err != ErrWrongKey && !errors.As(err, &cost) {
 			t.Fatalf("a reader that fails at %d: %v", n, err)
 		}
 	}
@@ -266,7 +269,7 @@ func TestBigState(t *testing.T) {
 	s.Close()
 	isEmpty(t, arena)
 	for _, r := range []io.Reader{iotest.OneByteReader(bytes.NewReader(file)), iotest.HalfReader(bytes.NewReader(file)), iotest.DataErrReader(bytes.NewReader(file))} {
-		s, err := Read(r, []byte(passphrase), Options{Arena: arena})
+		s, err := Read(r, with(arena, passphrase), Options{Arena: arena})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -330,7 +333,7 @@ func TestAllocation(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		s, err := Read(bytes.NewReader(file), []byte(passphrase), Options{Arena: arena})
+		s, err := Read(bytes.NewReader(file), with(arena, passphrase), Options{Arena: arena})
 		runtime.ReadMemStats(&after)
 		if err == nil {
 			s.Close()

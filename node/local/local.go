@@ -80,7 +80,8 @@ type Stronghold struct {
 	policy policy
 	peers  peers
 
-	unlocking sync.Mutex // one at a time
+	unlocking sync.Mutex    // one at a time
+	hashing   chan struct{} // holds one while a password is being hashed for a request
 
 	mu        sync.RWMutex // of what follows
 	zone      *sandbox.Zone
@@ -97,7 +98,7 @@ type Stronghold struct {
 // until it is given the passphrase. Errors are [ErrNoHome], [ErrInUse], a
 // [*HomeError], and what the zone could not be started for.
 func Open(ctx context.Context, cfg Config) (_ *Stronghold, err error) {
-	s := &Stronghold{home: cfg.Home, log: cfg.Log, workers: cfg.Workers, stop: make(chan struct{})}
+	s := &Stronghold{home: cfg.Home, log: cfg.Log, workers: cfg.Workers, hashing: make(chan struct{}, 1), stop: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -174,8 +175,6 @@ func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protoc
 		return s.can(req), nil
 	case "policy.test":
 		return s.testPolicy(req.Text), nil
-	case "snapshot.export":
-		return s.ask(ctx, req)
 	case "snapshot.save", "vault.collect":
 		return s.save()
 	case "policy.show":
@@ -183,8 +182,12 @@ func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protoc
 	}
 	op, _ := protocol.Lookup(req.Operation)
 	switch {
+	case op.Hashes && req.Secret != nil:
+		return s.hashed(ctx, req, op.Changes)
 	case op.Changes:
 		return s.change(ctx, req)
+	case op.Hashes: // another part of a file
+		return s.ask(ctx, req)
 	case op.Door == protocol.DoorLocal: // of a network
 		return protocol.Refuse(protocol.Status_UNSUPPORTED, "there is no network here"), nil
 	}

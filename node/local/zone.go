@@ -175,7 +175,7 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	if err != nil {
 		return s.refuseFile(err), nil
 	}
-	resp, err := bring(ctx, zone, req, file, s.state.device)
+	resp, err := s.bring(ctx, zone, req, file)
 	if err != nil || resp.Status != protocol.Status_OK {
 		file.Close()
 	}
@@ -273,18 +273,26 @@ func Inspect(ctx context.Context, path string) (_ *protocol.SnapshotInfo, size i
 
 // bring gives the file to the zone, a part at a time. The error means that no
 // answer came; a refusal ends it early.
-func bring(ctx context.Context, zone *sandbox.Zone, unlock *protocol.Request, file io.Reader, device [8]byte) (*protocol.Response, error) {
+func (s *Stronghold) bring(ctx context.Context, zone *sandbox.Zone, unlock *protocol.Request, file io.Reader) (*protocol.Response, error) {
 	next := make([]byte, partSize)
 	n, err := io.ReadFull(file, next)
 	// The secret was sealed for node.unlock: the zone opens it as what it was asked for.
-	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: device[:]}
+	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: s.state.device[:]}
 	for {
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return nil, err
 		}
-		req.Snapshot, req.More = next[:n], err == nil
+		more := err == nil
+		req.Snapshot, req.More = next[:n], more
+		if req.Secret != nil {
+			hashed, refusal, hashErr := s.hash(ctx, zone, req)
+			if hashed == nil {
+				return refusal, hashErr
+			}
+			req = hashed
+		}
 		resp, callErr := call(ctx, zone, req)
-		if callErr != nil || resp.Status != protocol.Status_OK || !req.More {
+		if callErr != nil || resp.Status != protocol.Status_OK || !more {
 			return resp, callErr
 		}
 		req = &protocol.Request{Id: protocol.NewID(), Operation: "zone.open"}

@@ -40,8 +40,10 @@ type Engine struct {
 	ends    []end      // where the journal ended before each change that is not committed
 	folding *folding   // a file that is being given out
 
-	coming, going parts      // files of other programs
-	hashing       sync.Mutex // the password hash of one of them
+	coming, going parts // files of other programs
+
+	hashing sync.Mutex
+	waits   *waiting // for a password hash
 }
 
 // New returns a locked engine whose secrets lie in arena.
@@ -86,6 +88,10 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return &protocol.Response{PublicKey: e.key.Public()}, nil
 	case "zone.create":
 		return e.create(req)
+	case "zone.hash":
+		return e.work(req)
+	case "zone.hashed":
+		return e.goOn(req)
 	case "zone.inspect":
 		return inspect(req)
 	case "zone.open":

@@ -2,12 +2,10 @@ package engine
 
 import (
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/stronghold-go/stronghold/procedures"
 	"github.com/stronghold-go/stronghold/protocol"
-	"github.com/stronghold-go/stronghold/sandbox/memory"
 	"github.com/stronghold-go/stronghold/snapshot"
 	"github.com/stronghold-go/stronghold/snapshot/rust"
 	"github.com/stronghold-go/stronghold/vault"
@@ -48,28 +46,23 @@ func (e *Engine) giveOut(req *protocol.Request) (*protocol.Response, error) {
 	if len(password) == 0 {
 		return nil, &procedures.InputError{Field: "secret", Reason: "the new password is empty"}
 	}
-	if !e.hashing.TryLock() {
-		return nil, errBusy
-	}
-	defer e.hashing.Unlock()
-	defer debug.FreeOSMemory() // the password hashes took hundreds of megabytes
-	if err := e.state.Prove(proof); err != nil {
-		return nil, err
-	}
-	e.state.DB.Sweep()
-	state, err := e.plain()
-	defer state.Wipe()
-	if err != nil {
-		return nil, err
-	}
-	key := rust.PasswordKey(password)
-	defer memory.Wipe(key)
-	file, err := rust.Encode(state, key, cost)
-	if err != nil {
-		return nil, err
-	}
-	e.going.begin(req.Id, file)
-	return e.going.give(req)
+	job := &protocol.Job{Header: e.state.Header.Encode(), Key: proof, ForeignKey: &protocol.ForeignKey{Password: password, Cost: uint32(cost)}}
+	return e.hash(req, job, func(h *protocol.Hashed) (*protocol.Response, error) {
+		return e.proved(h, func() (*protocol.Response, error) {
+			e.state.DB.Sweep()
+			state, err := e.plain()
+			defer state.Wipe()
+			if err != nil {
+				return nil, err
+			}
+			file, err := rust.EncodeUnder(state, h.FileKey, h.Header)
+			if err != nil {
+				return nil, err
+			}
+			e.going.begin(req.Id, file)
+			return e.going.give(req)
+		})
+	})
 }
 
 // plain opens every record onto the Go heap, since the file is sealed as one

@@ -16,7 +16,8 @@ import (
 const PartSize = 4 << 20
 
 // create makes a new snapshot. It is given out and not opened: whoever asked
-// writes it and unlocks it like any other.
+// writes it and unlocks it like any other. The zone that made it has hashed its
+// passphrase and is to end.
 func (e *Engine) create(req *protocol.Request) (*protocol.Response, error) {
 	passphrase, err := e.unseal(req)
 	if err != nil {
@@ -59,29 +60,34 @@ type opening struct {
 func (e *Engine) open(req *protocol.Request) (*protocol.Response, error) {
 	e.bringing.Lock()
 	defer e.bringing.Unlock()
-	e.mu.RLock()
-	unlocked := e.state != nil
-	e.mu.RUnlock()
-	if unlocked {
+	if e.unlocked() {
 		return nil, errBusy
 	}
 	if req.Secret != nil {
-		if err := e.begin(req); err != nil {
-			return nil, err
-		}
+		return e.begin(req)
 	}
+	return e.take(req.Snapshot, req.More)
+}
+
+func (e *Engine) unlocked() bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.state != nil
+}
+
+// take takes the next part of the snapshot that is being brought. e.bringing is held.
+func (e *Engine) take(part []byte, more bool) (*protocol.Response, error) {
 	o := e.opening
 	if o == nil {
 		return nil, errBusy
 	}
 	// A reader that has seen enough closes its end: then the write fails.
-	if _, err := o.parts.Write(req.Snapshot); err == nil && req.More {
+	if _, err := o.parts.Write(part); err == nil && more {
 		return new(protocol.Response), nil
 	}
 	o.parts.Close()
 	<-o.done
 	e.opening = nil
-	debug.FreeOSMemory() // the password hash took hundreds of megabytes
 	if o.err != nil {
 		return nil, o.err
 	}
@@ -92,8 +98,9 @@ func (e *Engine) open(req *protocol.Request) (*protocol.Response, error) {
 		Change: &protocol.Change{Sequence: o.state.DB.Sequence()}}, nil
 }
 
-// begin starts to read a snapshot, in place of one that was not brought whole.
-func (e *Engine) begin(req *protocol.Request) error {
+// begin reads the header of a snapshot, in place of one that was not brought
+// whole, and has the passphrase tried on its slots. e.bringing is held.
+func (e *Engine) begin(req *protocol.Request) (*protocol.Response, error) {
 	if e.opening != nil {
 		e.opening.parts.CloseWithError(errors.New("engine: another snapshot is brought"))
 		<-e.opening.done
@@ -102,24 +109,47 @@ func (e *Engine) begin(req *protocol.Request) error {
 		}
 		e.opening = nil
 	}
-	// The person who typed it sealed it for node.unlock.
-	asked := &protocol.Request{Id: req.Id, Operation: "node.unlock", Secret: req.Secret}
-	passphrase, err := e.unseal(asked)
+	header, _, err := snapshot.ReadHeader(bytes.NewReader(req.Snapshot))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	// The person who typed it sealed it for node.unlock.
+	passphrase, err := e.unseal(&protocol.Request{Id: req.Id, Operation: "node.unlock", Secret: req.Secret})
+	if err != nil {
+		return nil, err
+	}
+	defer memory.Wipe(passphrase)
+	return e.hash(req, &protocol.Job{Header: header.Encode(), Key: passphrase}, func(h *protocol.Hashed) (*protocol.Response, error) {
+		e.bringing.Lock()
+		defer e.bringing.Unlock()
+		if e.unlocked() {
+			return nil, errBusy
+		}
+		keys, err := snapshot.KeysOf(e.arena, h.Root)
+		if err != nil {
+			return nil, err
+		}
+		e.read(keys, req.Device)
+		return e.take(req.Snapshot, req.More)
+	})
+}
+
+// read starts to read a snapshot whose keys are known.
+func (e *Engine) read(keys *snapshot.Keys, device []byte) {
 	r, w := io.Pipe()
 	o := &opening{parts: w, done: make(chan struct{})}
 	options := snapshot.Options{Arena: e.arena}
-	copy(options.Device[:], req.Device)
+	copy(options.Device[:], device)
 	go func() {
 		defer close(o.done)
-		defer memory.Wipe(passphrase)
-		o.state, o.err = snapshot.Read(r, passphrase, options)
+		used := false
+		o.state, o.err = snapshot.Read(r, func(*snapshot.Header) (*snapshot.Keys, error) { used = true; return keys, nil }, options)
+		if !used {
+			keys.Destroy()
+		}
 		r.Close()
 	}()
 	e.opening = o
-	return nil
 }
 
 // folding is a new file on its way out.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/snapshot"
 )
 
 // The real password hash, once: create, look at what was made, open it.
@@ -80,8 +81,9 @@ func TestOpenInParts(t *testing.T) {
 	// Empty parts are parts, and the end may come alone.
 	e = newEngine(t)
 	unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
-	ok(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, More: true})
-	ok(t, e, &protocol.Request{Operation: "zone.open", Snapshot: file, More: true})
+	ok(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: []byte("a device"), Snapshot: file[:400], More: true})
+	ok(t, e, &protocol.Request{Operation: "zone.open", More: true})
+	ok(t, e, &protocol.Request{Operation: "zone.open", Snapshot: file[400:], More: true})
 	ok(t, e, &protocol.Request{Operation: "zone.open"})
 	ok(t, e, sign(t, "c/v/r"))
 }
@@ -134,6 +136,13 @@ func TestOpenBegunAnew(t *testing.T) {
 	}
 	for n := 0; n < len(file); n += step {
 		unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
+		if _, _, err := snapshot.ReadHeader(bytes.NewReader(file[:n])); err != nil {
+			resp := ask(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Snapshot: file[:n], More: true})
+			if resp.Status == protocol.Status_OK {
+				t.Errorf("a first part of %d bytes, which is less than the header", n)
+			}
+			continue
+		}
 		resp := ask(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Snapshot: file[:n], More: true})
 		want(t, resp, protocol.Status_OK)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -18,9 +17,9 @@ import (
 
 // A file of the Rust Stronghold is opened whole, since its format is one sealed
 // block: its secrets lie on the Go heap and not in the arena, for as long as it
-// takes to seal each of them anew, and are wiped then. The password hash and the
-// decompression leave what they have allocated to the collector, unwiped but for
-// their results. All of this memory is the zone's.
+// takes to seal each of them anew, and are wiped then. The decompression leaves
+// what it has allocated to the collector, unwiped but for its result. All of this
+// memory is the zone's. The password is hashed in another zone, which ends.
 
 // The most and the least work factors, scrypt's log2 N, of a foreign file.
 const (
@@ -60,15 +59,26 @@ func (e *Engine) bringIn(req *protocol.Request) (*protocol.Response, error) {
 		return nil, err
 	}
 	defer memory.Wipe(password)
-	if !e.hashing.TryLock() { // two of them may take all memory there is
-		return nil, errBusy
+	job := &protocol.Job{Foreign: &protocol.ForeignFile{Password: password, Salt: req.Salt, Format: req.Format, Cost: uint32(cost)}}
+	resp, err := e.hash(req, job, func(h *protocol.Hashed) (*protocol.Response, error) {
+		e.mu.RLock()
+		defer e.mu.RUnlock()
+		if e.state == nil {
+			return nil, errLocked
+		}
+		return e.opened(req, file, h)
+	})
+	if err == nil {
+		resp.Snapshot = file // the other zone gets it beside its job: it is encrypted
 	}
-	defer e.hashing.Unlock()
-	options := rust.Options{MaxScryptMemory: 1 << (cost + 10), MaxState: maxForeign}
-	state, tried, err := rust.OpenPassword(file, password, req.Salt, rust.Kind(req.Format), options)
-	defer debug.FreeOSMemory() // the password hash took hundreds of megabytes
+	return resp, err
+}
+
+// opened takes in what the other zone has found in the file.
+func (e *Engine) opened(req *protocol.Request, file []byte, h *protocol.Hashed) (*protocol.Response, error) {
+	state, err := rust.Decode(file, h.Content, rust.Options{MaxState: maxForeign})
 	if err != nil {
-		return nil, &foreignError{err, tried}
+		return nil, &foreignError{err: err}
 	}
 	defer state.Wipe()
 	info, err := rust.Detect(file)
@@ -76,7 +86,7 @@ func (e *Engine) bringIn(req *protocol.Request) (*protocol.Response, error) {
 		return nil, err
 	}
 	im := importing{overwrite: req.Overwrite, skip: req.SkipLarge, now: time.Now(), report: &protocol.Imported{
-		Version: info.Version.String(), WorkFactor: uint32(info.WorkFactor), Attempts: attempts(tried), Total: new(protocol.ImportCounts)}}
+		Version: info.Version.String(), WorkFactor: uint32(info.WorkFactor), Attempts: h.Attempts, Total: new(protocol.ImportCounts)}}
 	if err := im.plan(state); err != nil {
 		return nil, err
 	}

@@ -133,21 +133,21 @@ func openV3(file, key []byte, maxMemory uint64) ([]byte, error) {
 	return openStream(fileKey, file, h.payload)
 }
 
-// sealV3 writes a version 3 file around the content. The work factor is 0 to maxWorkFactor.
-func sealV3(plain, key []byte, workFactor int) ([]byte, error) {
+// newFileKey makes the key of a version 3 file, and its header, which wraps that key. The work factor is 0 to
+// maxWorkFactor.
+func newFileKey(key []byte, workFactor int) (fileKey, file []byte, err error) {
 	salt := make([]byte, ageSaltSize)
 	rand.Read(salt)
 	wrapKey, err := deriveScrypt(key, salt, workFactor, scryptMemory(maxWorkFactor))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer clear(wrapKey)
-	fileKey := make([]byte, ageFileKey)
+	fileKey = make([]byte, ageFileKey)
 	rand.Read(fileKey)
-	defer clear(fileKey)
 	wrapped := chacha(wrapKey).Seal(nil, make([]byte, chacha20poly1305.NonceSize), fileKey, nil)
 
-	file := append(make([]byte, 0, 256+len(plain)+(len(plain)/ageChunkPlain+1)*chacha20poly1305.Overhead), magic...)
+	file = append(file, magic...)
 	file = append(file, byte(V3), 0)
 	file = append(file, ageIntro+ageStanza...)
 	file = ageBase64.AppendEncode(file, salt)
@@ -159,8 +159,7 @@ func sealV3(plain, key []byte, workFactor int) ([]byte, error) {
 	mac := ageMAC(fileKey, file[headerSize:])
 	file = append(file, ' ')
 	file = ageBase64.AppendEncode(file, mac)
-	file = append(file, '\n')
-	return sealStream(fileKey, file, plain), nil
+	return fileKey, append(file, '\n'), nil
 }
 
 func ageMAC(fileKey, signed []byte) []byte {

@@ -350,3 +350,12 @@ func TestLowOrderPoint(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// sealV3 writes a version 3 file around the content.
+func sealV3(plain, key []byte, workFactor int) ([]byte, error) {
+	fileKey, header, err := newFileKey(key, workFactor)
+	if err != nil {
+		return nil, err
+	}
+	return sealStream(fileKey, header, plain), nil
+}

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // Encode writes the state as a snapshot file of version 3, which Stronghold 2.x reads, under the key of [KeySize] bytes.
@@ -16,11 +18,34 @@ import (
 //
 // Errors: [ErrKeySize], [ErrState]; a [*DamagedError] for the secret of a revoked record that does not open.
 func Encode(s *State, key []byte, workFactor int) ([]byte, error) {
+	fileKey, header, err := NewFileKey(key, workFactor)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(fileKey)
+	return EncodeUnder(s, fileKey, header)
+}
+
+// NewFileKey is the first half of [Encode], with the password hash: it makes the key that the content of a file is
+// encrypted under, which the caller wipes, and the beginning of the file, which wraps it.
+//
+// Errors: [ErrKeySize], and one for a work factor that is not 0 to 23.
+func NewFileKey(key []byte, workFactor int) (fileKey, header []byte, err error) {
 	if len(key) != KeySize {
-		return nil, ErrKeySize
+		return nil, nil, ErrKeySize
 	}
 	if workFactor < 0 || workFactor > maxWorkFactor {
-		return nil, fmt.Errorf("rust: the work factor must be 0 to %d", maxWorkFactor)
+		return nil, nil, fmt.Errorf("rust: the work factor must be 0 to %d", maxWorkFactor)
+	}
+	return newFileKey(key, workFactor)
+}
+
+// EncodeUnder is the second half of [Encode], with what [NewFileKey] has made.
+//
+// Errors: [ErrKeySize], [ErrState]; a [*DamagedError] for the secret of a revoked record that does not open.
+func EncodeUnder(s *State, fileKey, header []byte) ([]byte, error) {
+	if len(fileKey) != ageFileKey {
+		return nil, ErrKeySize
 	}
 	raw := make([]rawClient, len(s.Clients))
 	defer wipeKeys(raw)
@@ -38,7 +63,8 @@ func Encode(s *State, key []byte, workFactor int) ([]byte, error) {
 	defer clear(state)
 	block := compress(state)
 	defer clear(block)
-	return sealV3(block, key, workFactor)
+	size := len(header) + 256 + len(block) + (len(block)/ageChunkPlain+1)*chacha20poly1305.Overhead
+	return sealStream(fileKey, append(make([]byte, 0, size), header...), block), nil
 }
 
 func wipeKeys(clients []rawClient) {

@@ -132,13 +132,34 @@ type Attempt struct {
 // Errors: those of [Open], and [ErrNoMethod], [ErrNoSalt] or [ErrNotAKey] if there was nothing to try. An error other
 // than a wrong key ends the search.
 func OpenPassword(file, password, salt []byte, kind Kind, o Options) (*State, []Attempt, error) {
+	var state *State
+	tried, err := try(file, password, salt, kind, o, func(key []byte) (err error) {
+		state, err = Open(file, key, o)
+		return err
+	})
+	return state, tried, err
+}
+
+// Unseal is the first half of [OpenPassword], with the password hash: it removes the outer encryption of the file and
+// returns what [Decode] takes, which the caller wipes.
+func Unseal(file, password, salt []byte, kind Kind, o Options) ([]byte, []Attempt, error) {
+	var content []byte
+	tried, err := try(file, password, salt, kind, o, func(key []byte) (err error) {
+		content, _, err = openContainer(file, key, o)
+		return err
+	})
+	return content, tried, err
+}
+
+// try calls open with the key of each method until its error is another than a wrong key.
+func try(file, password, salt []byte, kind Kind, o Options, open func(key []byte) error) ([]Attempt, error) {
 	info, err := Detect(file)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	list := Methods(info.Version, kind)
 	if len(list) == 0 {
-		return nil, nil, fmt.Errorf("%w: version %s", ErrNoMethod, info.Version)
+		return nil, fmt.Errorf("%w: version %s", ErrNoMethod, info.Version)
 	}
 	var tried []Attempt
 	for _, m := range list {
@@ -147,19 +168,19 @@ func OpenPassword(file, password, salt []byte, kind Kind, o Options) (*State, []
 			tried = append(tried, Attempt{m, err})
 			continue
 		}
-		state, err := Open(file, key, o)
+		err = open(key)
 		clear(key)
 		tried = append(tried, Attempt{m, err})
 		if !errors.Is(err, ErrWrongKey) {
-			return state, tried, err
+			return tried, err
 		}
 	}
 	for _, a := range tried {
 		if errors.Is(a.Err, ErrWrongKey) {
-			return nil, tried, ErrWrongKey
+			return tried, ErrWrongKey
 		}
 	}
-	return nil, tried, tried[0].Err
+	return tried, tried[0].Err
 }
 
 // PasswordKey makes the key of a file that is to be written, as iota-sdk and the bindings of Stronghold 2.x make it:

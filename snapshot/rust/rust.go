@@ -126,16 +126,30 @@ func Detect(file []byte) (Info, error) {
 //
 // Errors: those of [Detect], [ErrKeySize], [ErrWrongKey], [*ExpensiveError], [*DamagedError].
 func Open(file, key []byte, o Options) (*State, error) {
-	plain, version, err := openContainer(file, key, o)
+	content, version, err := openContainer(file, key, o)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(plain)
+	defer clear(content)
+	return decode(version, content, o)
+}
 
-	if version == V1 { // the alpha did not compress
-		return decodeAlpha(plain)
+// Decode is the second half of [Open]: it reads what [Unseal] has taken out of the file, which it does not change.
+//
+// Errors: those of [Detect], [*DamagedError].
+func Decode(file, content []byte, o Options) (*State, error) {
+	info, err := Detect(file)
+	if err != nil {
+		return nil, err
 	}
-	state, err := decompress(plain, o.maxState())
+	return decode(info.Version, content, o)
+}
+
+func decode(version Version, content []byte, o Options) (*State, error) {
+	if version == V1 { // the alpha did not compress
+		return decodeAlpha(content)
+	}
+	state, err := decompress(content, o.maxState())
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,73 @@
+package local
+
+import (
+	"context"
+	"errors"
+
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox"
+)
+
+// hash asks the zone for what takes a password hash. The zone makes a job of it,
+// which another zone does, that is started for it and ends with it: the hash takes
+// hundreds of megabytes and leaves traces of the password. It returns what to ask
+// the zone next, or the answer if there is one already. An error means that
+// nothing has come of it, and nothing will.
+func (s *Stronghold) hash(ctx context.Context, zone *sandbox.Zone, req *protocol.Request) (next *protocol.Request, _ *protocol.Response, err error) {
+	other, err := sandbox.Start(ctx, sandbox.Config{Name: zoneName, Workers: 1})
+	if err != nil {
+		s.log.Error("zone for a password hash not started", "error", err)
+		return nil, protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone that hashes passwords does not start"), ctx.Err()
+	}
+	defer other.Close()
+	key, err := call(ctx, other, &protocol.Request{Id: protocol.NewID(), Operation: "zone.key"})
+	if err != nil {
+		return nil, s.notHashed(other), ctx.Err()
+	}
+	req.HashKey = key.PublicKey
+	resp, err := call(ctx, zone, req)
+	req.HashKey = nil
+	if err != nil || resp.Job == nil {
+		return nil, resp, err
+	}
+	resp, err = call(ctx, other, &protocol.Request{Id: req.Id, Operation: "zone.hash", Job: resp.Job, Snapshot: resp.Snapshot})
+	if err != nil {
+		return nil, s.notHashed(other), ctx.Err()
+	}
+	if resp.Status != protocol.Status_OK {
+		return nil, resp, nil
+	}
+	return &protocol.Request{Id: req.Id, Operation: "zone.hashed", Hashed: resp.Hashed}, nil, nil
+}
+
+// notHashed says why there is no password hash.
+func (s *Stronghold) notHashed(other *sandbox.Zone) *protocol.Response {
+	s.log.Error("zone for a password hash ended", "reason", other.Err())
+	return protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone that hashes the password has ended; is there memory enough?")
+}
+
+// hashed answers req with the help of a password hash, one at a time.
+func (s *Stronghold) hashed(ctx context.Context, req *protocol.Request, changes bool) (*protocol.Response, error) {
+	select {
+	case s.hashing <- struct{}{}:
+		defer func() { <-s.hashing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	s.mu.RLock()
+	zone, unlocked := s.zone, s.journal != nil
+	s.mu.RUnlock()
+	if !unlocked {
+		return protocol.Refuse(protocol.Status_LOCKED, ""), nil
+	}
+	next, resp, err := s.hash(ctx, zone, req)
+	switch {
+	case errors.Is(err, sandbox.ErrEnded):
+		return protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed"), nil
+	case err != nil || next == nil:
+		return resp, err
+	case changes:
+		return s.change(ctx, next)
+	}
+	return s.ask(ctx, next)
+}
