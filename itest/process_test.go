@@ -81,6 +81,9 @@ func launch(t testing.TB, home string, args ...string) (*process, <-chan bool) {
 	t.Cleanup(func() {
 		p.cmd.Process.Kill()
 		<-p.done
+		if t.Failed() {
+			t.Logf("the node said: %s", &p.out)
+		}
 	})
 	return p, ready
 }

@@ -55,6 +55,8 @@ func lockDown(pipes int) []Layer {
 		}
 	}
 
+	failed(&limits, ignoreRest())
+
 	// The filter is taken from this thread to all others.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
