@@ -67,8 +67,13 @@ func readFrame(r *bufio.Reader, n int) (*Frame, error) {
 			return nil, unexpected(err)
 		}
 	}
+	return decodeFrame(buf)
+}
+
+// decodeFrame decodes a frame without its length.
+func decodeFrame(b []byte) (*Frame, error) {
 	f := new(Frame)
-	if err := Unmarshal(buf, f); err != nil {
+	if err := Unmarshal(b, f); err != nil {
 		return nil, err
 	}
 	if f.Body == nil {

@@ -133,6 +133,9 @@ func TestReadFrameCut(t *testing.T) {
 			if n == 0 {
 				want = io.EOF
 			}
+			if _, e := (&frameReader{r: bytes.NewReader(whole[:n])}).next(); e != want {
+				t.Fatalf("the other reader, cut at %d of %d: %v, want %v", n, len(whole), e, want)
+			}
 			if err != want {
 				t.Fatalf("cut at %d of %d: %v, want %v", n, len(whole), err, want)
 			}
@@ -207,6 +210,12 @@ func FuzzReadFrame(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := bufio.NewReaderSize(bytes.NewReader(in), readBuffer)
 		frame, err := ReadFrame(r)
+		// The reader that can be stopped says the same, however the frame comes.
+		for _, again := range []*frameReader{{r: bytes.NewReader(in)}, {r: iotest{bytes.NewReader(in)}}} {
+			if f, e := again.next(); (e == nil) != (err == nil) || err != nil && e.Error() != err.Error() || err == nil && !proto.Equal(f, frame) {
+				t.Fatalf("one reader says %v, the other %v", err, e)
+			}
+		}
 		if err != nil {
 			return
 		}

@@ -1,13 +1,10 @@
 package protocol
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
-	"slices"
 	"sync"
 	"time"
 )
@@ -29,20 +26,55 @@ var (
 
 // Conn asks over a stream: many requests in flight, matched by id, answered in
 // any order. It is a [Handler].
+//
+// A goroutine reads from the stream. On a Unix socket that is so only while many
+// ask or nobody does: an asker who is alone reads his answer himself, since to be
+// woken by a goroutine that has read it takes as long as the answer does. As soon as he has company, or waits for longer than a
+// few milliseconds, a goroutine reads instead, and he waits for that and for the
+// end of his context. When nothing was asked for as long, a goroutine reads too,
+// to notice the stream's end.
 type Conn struct {
-	out *frameWriter
+	out  *frameWriter
+	in   frameReader // of whoever reads
+	stop deadliner   // stops a read; nil where that cannot be done, and askers never read
 
 	mu      sync.Mutex
 	next    uint64
-	waiting map[uint64]chan *Response
-	err     error // why the stream ended
-	done    chan struct{}
+	waiting map[uint64]*asking
+	err     error         // why the stream ended
+	done    chan struct{} // closed when it has, and nobody reads any more
+	reading bool          // somebody does
+	leader  *asking       // the asker who does, or nil
+	looked  uint64        // next, when the overseer looked
+	watched bool          // the overseer will look
+	watch   *time.Timer
 }
+
+// asking is a request that waits for its answer.
+type asking struct {
+	answer  chan *Response // has room for one
+	seen    bool           // the overseer has seen him read
+	stopped bool           // and has told him to leave that to a goroutine
+}
+
+// patience is how long an asker reads for himself, and how long nobody reads. In
+// that time he does not see his context end.
+const patience = 5 * time.Millisecond
 
 // NewConn starts to read answers from rw. Close ends it, and rw with it.
 func NewConn(rw io.ReadWriteCloser) *Conn {
-	c := &Conn{out: newFrameWriter(rw), waiting: map[uint64]chan *Response{}, done: make(chan struct{})}
-	go c.read(rw)
+	out := newFrameWriter(rw)
+	// Where a write says at once that the stream has ended, it does no harm that
+	// nobody reads for a moment.
+	return newConn(rw, out, out.quick != nil)
+}
+
+func newConn(rw io.ReadWriteCloser, out *frameWriter, askersRead bool) *Conn {
+	c := &Conn{out: out, in: frameReader{r: rw}, waiting: map[uint64]*asking{}, done: make(chan struct{}), reading: true}
+	if askersRead {
+		c.stop, _ = rw.(deadliner)
+	}
+	go c.read()
 	return c
 }
 
@@ -53,7 +85,7 @@ func (c *Conn) Handle(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
-	answer := make(chan *Response, 1)
+	a := &asking{answer: make(chan *Response, 1)}
 	c.mu.Lock()
 	if c.err != nil {
 		defer c.mu.Unlock()
@@ -61,15 +93,44 @@ func (c *Conn) Handle(ctx context.Context, req *Request) (*Response, error) {
 	}
 	c.next++
 	id := c.next
-	c.waiting[id] = answer
+	c.waiting[id] = a
+	alone := len(c.waiting) == 1
+	switch {
+	case c.reading:
+	case alone && hasTime(ctx):
+		c.reading, c.leader = true, a
+		c.oversee()
+	default:
+		c.reading = true
+		go c.read()
+	}
+	leads := c.leader == a
 	c.mu.Unlock()
 
-	if err := c.out.write(ctx, &Frame{Id: id, Body: &Frame_Request{Request: req}}); err != nil {
+	f := &Frame{Id: id, Body: &Frame_Request{Request: req}}
+	taken, err := false, error(nil)
+	if alone {
+		taken, err = c.out.writeNow(f, false)
+	}
+	if !taken {
+		if leads { // who waits for room cannot read
+			c.handOver(a)
+			leads = false
+		}
+		err = c.out.write(ctx, f)
+	}
+	if err != nil {
 		c.forget(id)
+		if leads {
+			c.handOver(a)
+		}
 		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
+	if leads {
+		c.lead(a)
+	}
 	select {
-	case resp, ok := <-answer:
+	case resp, ok := <-a.answer:
 		if !ok {
 			return nil, c.reason()
 		}
@@ -78,6 +139,12 @@ func (c *Conn) Handle(ctx context.Context, req *Request) (*Response, error) {
 		c.forget(id)
 		return nil, ctx.Err()
 	}
+}
+
+// hasTime says whether ctx lives for so long that its end is seen in time.
+func hasTime(ctx context.Context) bool {
+	at, ok := ctx.Deadline()
+	return !ok || time.Until(at) > 4*patience
 }
 
 func (c *Conn) forget(id uint64) {
@@ -93,28 +160,154 @@ func (c *Conn) reason() error {
 	return c.err
 }
 
-// read delivers answers until the stream ends.
-func (c *Conn) read(rw io.ReadCloser) {
-	defer close(c.done)
-	r := bufio.NewReaderSize(rw, readBuffer)
+// lead reads until a's answer was read, until a is told to leave it to a
+// goroutine, or until the stream ends.
+func (c *Conn) lead(a *asking) {
 	for {
-		f, err := ReadFrame(r)
-		if err == nil && f.GetResponse() == nil {
-			err = fmt.Errorf("%w: a request where an answer belongs", ErrMalformed)
-		}
+		f, err := c.in.next()
 		if err != nil {
-			c.fail(err)
-			c.out.close()
+			c.mu.Lock()
+			stopped := a.stopped
+			c.mu.Unlock()
+			var timeout interface{ Timeout() bool }
+			if stopped && errors.As(err, &timeout) && timeout.Timeout() {
+				c.handOver(a)
+				return
+			}
+			c.end(err)
 			return
 		}
-		c.mu.Lock()
-		answer := c.waiting[f.Id]
-		delete(c.waiting, f.Id)
-		c.mu.Unlock()
-		if answer != nil { // else its asker has left
-			answer <- f.GetResponse()
+		if !c.deliver(f) {
+			return
+		}
+		if len(a.answer) > 0 && !c.in.ready() {
+			c.handOver(a)
+			return
 		}
 	}
+}
+
+// handOver ends a's reading. A goroutine goes on if others wait, or a still does.
+func (c *Conn) handOver(a *asking) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leader = nil
+	if a.stopped && c.err == nil {
+		c.stop.SetReadDeadline(time.Time{})
+	}
+	c.goOn()
+}
+
+// goOn has a goroutine read if somebody waits, and nobody if not. Whoever read
+// until now does not any more. c.mu is held.
+func (c *Conn) goOn() {
+	c.reading = c.err != nil || len(c.waiting) > 0
+	switch {
+	case c.reading:
+		go c.read() // Close waits for it
+	default:
+		c.oversee()
+	}
+}
+
+// read delivers answers until the stream ends, or until the next asker may read
+// for himself.
+func (c *Conn) read() {
+	for first := true; ; first = false {
+		if !first && !c.in.ready() && c.rest() {
+			return
+		}
+		f, err := c.in.next()
+		if err != nil {
+			c.end(err)
+			return
+		}
+		if !c.deliver(f) {
+			return
+		}
+	}
+}
+
+// rest reports whether nobody waits for an answer, so that the reading goroutine
+// may end.
+func (c *Conn) rest() bool {
+	if c.stop == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) > 0 || c.err != nil {
+		return false
+	}
+	c.goOn()
+	return true
+}
+
+// deliver gives an answer to its asker. It reports whether the stream goes on.
+func (c *Conn) deliver(f *Frame) bool {
+	if f.GetResponse() == nil {
+		c.end(fmt.Errorf("%w: a request where an answer belongs", ErrMalformed))
+		return false
+	}
+	c.mu.Lock()
+	a := c.waiting[f.Id]
+	delete(c.waiting, f.Id)
+	c.mu.Unlock()
+	if a != nil { // else its asker has left
+		a.answer <- f.GetResponse()
+	}
+	return true
+}
+
+// oversee has look look soon. c.mu is held.
+func (c *Conn) oversee() {
+	switch {
+	case c.watched:
+		return
+	case c.watch == nil:
+		c.watch = time.AfterFunc(patience, c.look)
+	default:
+		c.watch.Reset(patience)
+	}
+	c.watched, c.looked = true, c.next-1
+}
+
+// look is called every few milliseconds while askers read for themselves, or
+// nobody reads. It has a goroutine read where that goes on for too long.
+func (c *Conn) look() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watched = false
+	switch {
+	case c.err != nil:
+		return
+	case c.leader != nil && c.leader.seen:
+		if !c.leader.stopped {
+			c.leader.stopped = true
+			c.stop.SetReadDeadline(time.Unix(1, 0))
+		}
+		return
+	case c.leader != nil:
+		c.leader.seen = true
+	case c.reading:
+		return
+	case c.looked == c.next:
+		c.reading = true
+		go c.read()
+		return
+	}
+	c.watched, c.looked = true, c.next
+	c.watch.Reset(patience)
+}
+
+// end ends the stream, for whoever reads from it.
+func (c *Conn) end(err error) {
+	c.fail(err)
+	c.out.close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading, c.leader = false, nil
+	c.finish()
 }
 
 func (c *Conn) fail(err error) {
@@ -126,280 +319,38 @@ func (c *Conn) fail(err error) {
 	if c.err == nil {
 		c.err = err
 	}
-	for id, answer := range c.waiting {
-		close(answer)
+	for id, a := range c.waiting {
+		close(a.answer)
 		delete(c.waiting, id)
 	}
 }
 
-// Done is closed when the stream has ended.
+// finish says that the stream has ended, when nobody reads from it. c.mu is held.
+func (c *Conn) finish() {
+	if c.err == nil || c.reading {
+		return
+	}
+	select {
+	case <-c.done:
+	default:
+		close(c.done)
+	}
+	if c.watch != nil {
+		c.watch.Stop()
+	}
+}
+
+// Done is closed when the stream has ended. That is noticed within a few
+// milliseconds.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
 // Close ends the stream. Calls in flight fail with [ErrClosed].
 func (c *Conn) Close() error {
 	c.fail(ErrClosed)
 	err := c.out.close()
+	c.mu.Lock()
+	c.finish()
+	c.mu.Unlock()
 	<-c.done
-	return err
-}
-
-// Server answers the requests of one stream.
-type Server struct {
-	Handle       func(context.Context, *Request) *Response
-	Door         Door
-	InFlight     int           // 0: DefaultInFlight; at the limit nothing more is read
-	FrameTimeout time.Duration // 0: DefaultFrameTimeout
-	Grace        time.Duration // 0: DefaultGrace; then what is in flight is told to end
-
-	// Admit, if set, is asked before a frame of so many bytes is read. It may
-	// wait, and so make the sender wait; an error ends the stream. What it
-	// returns is called once the request is answered.
-	Admit func(ctx context.Context, size int) (release func(), err error)
-}
-
-// Serve reads requests from rw until it ends or ctx does, answers what it has
-// read, and closes rw. A frame that cannot be decoded ends the stream; a
-// request that does not fit its operation is answered. Handle gets a context
-// that ends with the request's own timeout, not with ctx: that one only stops
-// the reading, and what is in flight has Grace to be answered.
-func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
-	frameTimeout := or(s.FrameTimeout, DefaultFrameTimeout)
-	slots := make(chan struct{}, or(s.InFlight, DefaultInFlight))
-	out := newFrameWriter(rw)
-	out.timeout = frameTimeout
-	inFlight, abort := context.WithCancel(context.WithoutCancel(ctx))
-	var wg sync.WaitGroup
-	defer func() {
-		wg.Wait()
-		out.drain()
-		out.close()
-		abort()
-	}()
-
-	// A reader that waits for the next frame does not see ctx end.
-	stop := context.AfterFunc(ctx, func() {
-		stopReading(rw)
-		select {
-		case <-time.After(or(s.Grace, DefaultGrace)):
-			abort()
-		case <-inFlight.Done():
-		}
-	})
-	defer stop()
-
-	r := bufio.NewReaderSize(rw, readBuffer)
-	for {
-		n, err := awaitFrame(ctx, r, rw, frameTimeout)
-		if err != nil {
-			return ended(ctx, err)
-		}
-		slots <- struct{}{}
-		release := func() {}
-		if s.Admit != nil {
-			if release, err = s.Admit(ctx, n); err != nil {
-				return ended(ctx, err)
-			}
-		}
-		f, err := readBody(ctx, r, n, rw, frameTimeout)
-		if err == nil && f.GetRequest() == nil {
-			err = fmt.Errorf("%w: an answer where a request belongs", ErrMalformed)
-		}
-		if err != nil {
-			release()
-			return ended(ctx, err)
-		}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			defer release()
-			resp := s.answer(inFlight, f.GetRequest())
-			err := out.write(context.Background(), &Frame{Id: f.Id, Body: &Frame_Response{Response: resp}})
-			if errors.Is(err, ErrFrameTooLong) {
-				resp = Refuse(Status_INTERNAL, "the answer is too long")
-				out.write(context.Background(), &Frame{Id: f.Id, Body: &Frame_Response{Response: resp}})
-			}
-		})
-	}
-}
-
-func (s *Server) answer(ctx context.Context, req *Request) *Response {
-	if refusal := Check(req, s.Door); refusal != nil {
-		return refusal
-	}
-	ctx, cancel := context.WithTimeout(ctx, Timeout(req))
-	defer cancel()
-	return s.Handle(ctx, req)
-}
-
-// or is v, or fallback if v is zero.
-func or[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
-}
-
-// deadliner is what net.Conn and libp2p streams have in common here.
-type deadliner interface {
-	SetReadDeadline(time.Time) error
-	SetWriteDeadline(time.Time) error
-}
-
-// stopReading ends a read that waits, and lets writes go on.
-func stopReading(rw io.ReadWriteCloser) {
-	if d, ok := rw.(deadliner); ok {
-		d.SetReadDeadline(time.Unix(1, 0))
-		return
-	}
-	rw.Close()
-}
-
-// awaitFrame waits without limit for a frame to begin, and returns its length:
-// an idle stream may stay open, but a frame that has begun must come.
-func awaitFrame(ctx context.Context, r *bufio.Reader, rw io.ReadWriteCloser, timeout time.Duration) (int, error) {
-	if d, ok := rw.(deadliner); ok {
-		if r.Buffered() == 0 {
-			d.SetReadDeadline(time.Time{})
-			if ctx.Err() != nil { // it may have ended just before the deadline was taken away
-				return 0, ctx.Err()
-			}
-			if _, err := r.Peek(1); err != nil {
-				return 0, err
-			}
-		}
-		if !wholeLength(r) {
-			d.SetReadDeadline(time.Now().Add(timeout))
-		}
-	}
-	if ctx.Err() != nil { // so that the deadline which stops the reading is not moved for good
-		return 0, ctx.Err()
-	}
-	return readLength(r)
-}
-
-// readBody reads the rest of a frame, within the timeout.
-func readBody(ctx context.Context, r *bufio.Reader, n int, rw io.ReadWriteCloser, timeout time.Duration) (*Frame, error) {
-	if d, ok := rw.(deadliner); ok && r.Buffered() < n {
-		d.SetReadDeadline(time.Now().Add(timeout))
-	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	return readFrame(r, n)
-}
-
-// wholeLength says whether the reader's buffer holds the next length wholly.
-func wholeLength(r *bufio.Reader) bool {
-	b, _ := r.Peek(min(r.Buffered(), maxLength))
-	return len(b) == maxLength || slices.ContainsFunc(b, func(c byte) bool { return c < 0x80 })
-}
-
-func ended(ctx context.Context, err error) error {
-	if err == io.EOF || ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// frameWriter joins frames that are written at the same time into one write.
-// A goroutine lives only as long as something is unsent: an idle stream has
-// none, and no asker is kept busy writing for others.
-type frameWriter struct {
-	w       io.WriteCloser
-	timeout time.Duration
-
-	mu       sync.Mutex
-	changed  sync.Cond // unsent, flushing or err
-	unsent   []byte
-	spare    []byte
-	flushing bool
-	err      error
-}
-
-func newFrameWriter(w io.WriteCloser) *frameWriter {
-	fw := &frameWriter{w: w, timeout: DefaultFrameTimeout}
-	fw.changed.L = &fw.mu
-	return fw
-}
-
-// write takes f to be sent. After an error nothing of f leaves.
-func (fw *frameWriter) write(ctx context.Context, f *Frame) error {
-	fw.mu.Lock()
-	defer fw.mu.Unlock()
-	if len(fw.unsent) > maxUnsent {
-		stop := context.AfterFunc(ctx, func() {
-			fw.mu.Lock()
-			defer fw.mu.Unlock()
-			fw.changed.Broadcast()
-		})
-		defer stop()
-		for fw.err == nil && len(fw.unsent) > maxUnsent {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			fw.changed.Wait()
-		}
-	}
-	if fw.err != nil {
-		return fw.err
-	}
-	var err error
-	if fw.unsent, err = AppendFrame(fw.unsent, f); err != nil {
-		return err
-	}
-	if !fw.flushing {
-		fw.flushing = true
-		go fw.flush() // close waits for it
-	}
-	return nil
-}
-
-func (fw *frameWriter) flush() {
-	runtime.Gosched() // who is about to write may join
-	fw.mu.Lock()
-	defer fw.mu.Unlock()
-	for fw.err == nil && len(fw.unsent) > 0 {
-		b := fw.unsent
-		fw.unsent, fw.spare = fw.spare[:0], nil
-		fw.mu.Unlock()
-		if d, ok := fw.w.(deadliner); ok {
-			d.SetWriteDeadline(time.Now().Add(fw.timeout))
-		}
-		_, err := fw.w.Write(b)
-		if err != nil {
-			fw.w.Close() // the reader must notice too
-		}
-		fw.mu.Lock()
-		if fw.err == nil {
-			fw.err = err
-		}
-		if cap(b) <= readBuffer*4 {
-			fw.spare = b
-		}
-		fw.changed.Broadcast()
-	}
-	fw.flushing = false
-	fw.changed.Broadcast()
-}
-
-// drain waits until everything is sent, or cannot be.
-func (fw *frameWriter) drain() {
-	fw.mu.Lock()
-	defer fw.mu.Unlock()
-	for fw.flushing {
-		fw.changed.Wait()
-	}
-}
-
-// close ends the stream, and drops what is unsent.
-func (fw *frameWriter) close() error {
-	fw.mu.Lock()
-	if fw.err == nil {
-		fw.err = ErrClosed
-	}
-	fw.changed.Broadcast()
-	fw.mu.Unlock()
-	err := fw.w.Close()
-	fw.drain()
 	return err
 }

@@ -1,0 +1,297 @@
+package protocol
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Server answers the requests of one stream.
+type Server struct {
+	Handle       func(context.Context, *Request) *Response
+	Door         Door
+	InFlight     int           // 0: DefaultInFlight; at the limit nothing more is read
+	FrameTimeout time.Duration // 0: DefaultFrameTimeout
+	Grace        time.Duration // 0: DefaultGrace; then what is in flight is told to end
+
+	// Admit, if set, is asked before a frame of so many bytes is read. It may
+	// wait, and so make the sender wait; an error ends the stream. What it
+	// returns is called once the request is answered.
+	Admit func(ctx context.Context, size int) (release func(), err error)
+}
+
+// Serve reads requests from rw until it ends or ctx does, answers what it has
+// read, and closes rw. A frame that cannot be decoded ends the stream; a
+// request that does not fit its operation is answered. Handle gets a context
+// that ends with the request's own timeout, not with ctx: that one only stops
+// the reading, and what is in flight has Grace to be answered.
+func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
+	v := &serving{Server: s, stop: ctx, rw: rw, r: bufio.NewReaderSize(rw, readBuffer), out: newFrameWriter(rw),
+		slots: make(chan struct{}, or(s.InFlight, DefaultInFlight)), timeout: or(s.FrameTimeout, DefaultFrameTimeout),
+		ended: make(chan error, 1)}
+	v.out.timeout = v.timeout
+	var abort context.CancelFunc
+	v.inFlight, abort = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		v.running.Wait()
+		v.dismiss()
+		v.out.drain()
+		v.out.close()
+		abort()
+	}()
+
+	// A reader that waits for the next frame does not see ctx end.
+	stop := context.AfterFunc(ctx, func() {
+		stopReading(rw)
+		select {
+		case <-time.After(or(s.Grace, DefaultGrace)):
+			abort()
+		case <-v.inFlight.Done():
+		}
+	})
+	defer stop()
+
+	v.read(0)
+	return <-v.ended
+}
+
+// slow is how long a request may keep the stream from being read.
+const slow = 3 * time.Millisecond
+
+// serving is a stream being served. A goroutine has the turn: it reads a request
+// and, if nothing else is under way, works on it and writes the answer itself,
+// since on the way to another goroutine and back a thread may have to be woken,
+// which takes longer than a signature. If that takes long, another goroutine
+// gets the turn, as in the zone (sandbox/serve.go), and whoever had it writes
+// his answer and ends.
+type serving struct {
+	*Server
+	stop     context.Context // ends the reading
+	inFlight context.Context // of the requests
+	rw       io.ReadWriteCloser
+	out      *frameWriter
+	slots    chan struct{} // one for each request under way
+	timeout  time.Duration
+	running  sync.WaitGroup
+	ended    chan error // of the reading, once
+
+	// For the one who has the turn only.
+	r *bufio.Reader
+
+	turn     sync.Mutex
+	epoch    int       // who has the turn
+	since    time.Time // when he began with a request; zero while he reads
+	used     bool      // there were requests since the overseer looked
+	watched  bool      // the overseer will look
+	overseer *time.Timer
+}
+
+// read reads until the stream ends or the turn is another's.
+func (v *serving) read(epoch int) {
+	for {
+		f, release, err := v.next()
+		if err != nil {
+			v.ended <- ended(v.stop, err)
+			return
+		}
+		if len(v.slots) == 1 && v.r.Buffered() == 0 && isQuick(f.GetRequest()) {
+			if !v.answerHere(f, release, epoch) {
+				return
+			}
+			continue
+		}
+		v.running.Go(func() {
+			defer v.done(release)
+			v.reply(f, false)
+		})
+	}
+}
+
+// next reads a request, and takes a slot for it.
+func (v *serving) next() (*Frame, func(), error) {
+	n, err := awaitFrame(v.stop, v.r, v.rw, v.timeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	v.slots <- struct{}{}
+	release := func() {}
+	if v.Admit != nil {
+		if release, err = v.Admit(v.stop, n); err != nil {
+			return nil, nil, err
+		}
+	}
+	f, err := readBody(v.stop, v.r, n, v.rw, v.timeout)
+	if err == nil && f.GetRequest() == nil {
+		err = fmt.Errorf("%w: an answer where a request belongs", ErrMalformed)
+	}
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return f, release, nil
+}
+
+func (v *serving) done(release func()) {
+	release()
+	<-v.slots
+}
+
+// isQuick says whether a request is of a kind that is answered at once, mostly.
+func isQuick(req *Request) bool {
+	op, ok := Lookup(req.Operation)
+	return ok && !op.Changes && op.Door == DoorPeer
+}
+
+// answerHere works on a request in the goroutine that read it, and reports
+// whether the turn is still its own.
+func (v *serving) answerHere(f *Frame, release func(), epoch int) bool {
+	v.running.Add(1)
+	defer v.running.Done()
+	defer v.done(release)
+	v.turn.Lock()
+	v.since, v.used = time.Now(), true
+	if !v.watched {
+		v.watched = true
+		if v.overseer == nil {
+			v.overseer = time.AfterFunc(slow, v.oversee)
+		} else {
+			v.overseer.Reset(slow)
+		}
+	}
+	v.turn.Unlock()
+	v.reply(f, true)
+	v.turn.Lock()
+	defer v.turn.Unlock()
+	if v.epoch != epoch {
+		return false
+	}
+	v.since = time.Time{}
+	return true
+}
+
+// oversee takes the turn from a request that is slow. It is called every few
+// milliseconds while there are requests, and not at all when there are none.
+func (v *serving) oversee() {
+	v.turn.Lock()
+	defer v.turn.Unlock()
+	if !v.since.IsZero() && time.Since(v.since) >= slow {
+		v.epoch++
+		v.since = time.Time{}
+		epoch := v.epoch
+		v.running.Go(func() { v.read(epoch) })
+	}
+	v.watched = v.used
+	if v.used {
+		v.used = !v.since.IsZero() // it is looked at again
+		v.overseer.Reset(slow)
+	}
+}
+
+// dismiss ends the overseer, when there is nothing to oversee any more.
+func (v *serving) dismiss() {
+	v.turn.Lock()
+	defer v.turn.Unlock()
+	v.used = false
+	if v.overseer != nil {
+		v.overseer.Stop()
+	}
+}
+
+// reply answers a request. alone says that this goroutine may be kept by the
+// stream, and that probably nobody else writes.
+func (v *serving) reply(f *Frame, alone bool) {
+	resp := v.answer(v.inFlight, f.GetRequest())
+	err := v.write(f.Id, resp, alone)
+	if errors.Is(err, ErrFrameTooLong) {
+		v.write(f.Id, Refuse(Status_INTERNAL, "the answer is too long"), alone)
+	}
+}
+
+func (v *serving) write(id uint64, resp *Response, alone bool) error {
+	f := &Frame{Id: id, Body: &Frame_Response{Response: resp}}
+	if alone {
+		if taken, err := v.out.writeNow(f, true); taken {
+			return err
+		}
+	}
+	return v.out.write(context.Background(), f)
+}
+
+func (s *Server) answer(ctx context.Context, req *Request) *Response {
+	if refusal := Check(req, s.Door); refusal != nil {
+		return refusal
+	}
+	limited := &limitedContext{Context: ctx, at: time.Now().Add(Timeout(req))}
+	defer limited.release()
+	return s.Handle(limited, req)
+}
+
+// or is v, or fallback if v is zero.
+func or[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+// stopReading ends a read that waits, and lets writes go on.
+func stopReading(rw io.ReadWriteCloser) {
+	if d, ok := rw.(deadliner); ok {
+		d.SetReadDeadline(time.Unix(1, 0))
+		return
+	}
+	rw.Close()
+}
+
+// awaitFrame waits without limit for a frame to begin, and returns its length:
+// an idle stream may stay open, but a frame that has begun must come.
+func awaitFrame(ctx context.Context, r *bufio.Reader, rw io.ReadWriteCloser, timeout time.Duration) (int, error) {
+	if d, ok := rw.(deadliner); ok {
+		if r.Buffered() == 0 {
+			d.SetReadDeadline(time.Time{})
+			if ctx.Err() != nil { // it may have ended just before the deadline was taken away
+				return 0, ctx.Err()
+			}
+			if _, err := r.Peek(1); err != nil {
+				return 0, err
+			}
+		}
+		if !wholeLength(r) {
+			d.SetReadDeadline(time.Now().Add(timeout))
+		}
+	}
+	if ctx.Err() != nil { // so that the deadline which stops the reading is not moved for good
+		return 0, ctx.Err()
+	}
+	return readLength(r)
+}
+
+// readBody reads the rest of a frame, within the timeout.
+func readBody(ctx context.Context, r *bufio.Reader, n int, rw io.ReadWriteCloser, timeout time.Duration) (*Frame, error) {
+	if d, ok := rw.(deadliner); ok && r.Buffered() < n {
+		d.SetReadDeadline(time.Now().Add(timeout))
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return readFrame(r, n)
+}
+
+// wholeLength says whether the reader's buffer holds the next length wholly.
+func wholeLength(r *bufio.Reader) bool {
+	b, _ := r.Peek(min(r.Buffered(), maxLength))
+	return len(b) == maxLength || slices.ContainsFunc(b, func(c byte) bool { return c < 0x80 })
+}
+
+func ended(ctx context.Context, err error) error {
+	if err == io.EOF || ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
