@@ -380,6 +380,7 @@ var conformance = map[string]func(*testing.T, *suite){
 	"vault.collect":   with("snapshot.save"),
 	"zone.abort":      testSteps,
 	"zone.adopt":      with("zone.fold"),
+	"zone.carry":      with("zone.fold"),
 	"zone.commit":     with("zone.abort"),
 	"zone.create":     testCreate,
 	"zone.fold":       testFold,

@@ -1,6 +1,8 @@
 package itest
 
 import (
+	"encoding/binary"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -288,8 +290,8 @@ func testFold(t *testing.T, s *suite) {
 	public := s.generate(t, loc)
 	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.adopt"})            // nothing was folded
 	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.fold", More: true}) // nothing was begun
+	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.carry"})
 	staged := s.stage(t, &protocol.Request{Operation: "record.revoke", Location: loc})
-	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.fold"})
 	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.abort", Sequence: staged})
 
 	var file []byte
@@ -297,6 +299,9 @@ func testFold(t *testing.T, s *suite) {
 		resp := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.fold", More: file != nil})
 		file = append(file, resp.Snapshot...)
 		more = resp.More
+	}
+	if more := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.carry"}).Snapshot; len(more) > 0 {
+		t.Errorf("%d bytes of changes since", len(more))
 	}
 	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.adopt"})
 	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.adopt"}) // once
@@ -309,7 +314,7 @@ func testFold(t *testing.T, s *suite) {
 	}
 	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.commit", Sequence: resp.Change.Sequence})
 	other := engineTarget(newEngine(t))
-	opened, err := bring(t.Context(), other.engine, []byte(passphrase), append(file, resp.Change.Entry...))
+	opened, err := bring(t.Context(), other.engine, []byte(passphrase), append(file, inBatch(resp.Change.Entry)...))
 	if err != nil || opened.Status != protocol.Status_OK || opened.Recovered || opened.Base != uint64(len(file)) {
 		t.Fatalf("opening what was folded: %v, %v", opened, err)
 	}
@@ -409,4 +414,12 @@ func testOpen(t *testing.T, s *suite) {
 		}
 	}
 	there.want(t, protocol.Status_LOCKED, &protocol.Request{Operation: "record.list"})
+}
+
+// inBatch is what a node appends for an answer's change.
+func inBatch(entry []byte) []byte {
+	crc := func(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+	b := binary.BigEndian.AppendUint64([]byte("B"), uint64(4+len(entry)))
+	b = binary.BigEndian.AppendUint32(b, crc(b))
+	return append(binary.BigEndian.AppendUint32(b, crc(entry)), entry...)
 }

@@ -177,6 +177,7 @@ var Operations = []Operation{
 	{Name: "zone.abort", Door: DoorZone, Doc: "undo a staged change, and all after it",
 		In: []Field{{Name: "sequence", Required: true}}},
 	{Name: "zone.adopt", Door: DoorZone, Doc: "go on with the file that zone.fold gave: it is on the disk"},
+	{Name: "zone.carry", Door: DoorZone, Doc: "give the changes since, sealed for the file that zone.fold gave, a part at a time", Out: []string{"snapshot", "more"}},
 	{Name: "zone.commit", Door: DoorZone, Doc: "let a staged change, and all before it, be seen",
 		In: []Field{{Name: "sequence", Required: true}}},
 	{Name: "zone.create", Door: DoorZone, Doc: "make an empty snapshot under a new root key",
@@ -198,7 +199,7 @@ var Operations = []Operation{
 		In: []Field{{Name: "secret", Doc: "the passphrase, with the first part, as it was sealed for node.unlock"},
 			{Name: "snapshot", Doc: "the next part of the file; the first holds the whole header"},
 			{Name: "more", Doc: "more parts follow"}, {Name: "device", Doc: "8 bytes, written into changes"}, hashKey},
-		Out: []string{"length", "base", "recovered", "change", "job"}},
+		Out: []string{"length", "base", "last", "recovered", "change", "job"}},
 }
 
 // Lookup finds an operation by its name.

@@ -774,6 +774,7 @@ type Response struct {
 	Recovered     bool    `protobuf:"varint,35,opt,name=recovered,proto3" json:"recovered,omitempty"` // the file's end was cut short
 	Job           []byte  `protobuf:"bytes,40,opt,name=job,proto3" json:"job,omitempty"`              // what is to be hashed, sealed to the zone that hashes
 	Hashed        []byte  `protobuf:"bytes,41,opt,name=hashed,proto3" json:"hashed,omitempty"`        // what came of it, sealed to the zone that gave the job
+	Last          uint64  `protobuf:"varint,50,opt,name=last,proto3" json:"last,omitempty"`           // where the journal's last batch begins; 0: it has none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1016,6 +1017,13 @@ func (x *Response) GetHashed() []byte {
 		return x.Hashed
 	}
 	return nil
+}
+
+func (x *Response) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
 }
 
 // Entry is one line of a listing.
@@ -2644,7 +2652,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\n" +
 	"\b_messageB\b\n" +
 	"\x06_valueB\v\n" +
-	"\t_if_valueJ\x04\b\x04\x10\x05\"\xf6\a\n" +
+	"\t_if_valueJ\x04\b\x04\x10\x05\"\x8a\b\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -2677,7 +2685,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04base\x18\" \x01(\x04R\x04base\x12\x1c\n" +
 	"\trecovered\x18# \x01(\bR\trecovered\x12\x10\n" +
 	"\x03job\x18( \x01(\fR\x03job\x12\x16\n" +
-	"\x06hashed\x18) \x01(\fR\x06hashedB\b\n" +
+	"\x06hashed\x18) \x01(\fR\x06hashed\x12\x12\n" +
+	"\x04last\x182 \x01(\x04R\x04lastB\b\n" +
 	"\x06_valueB\n" +
 	"\n" +
 	"\b_version\"\xd1\x02\n" +

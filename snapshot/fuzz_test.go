@@ -185,7 +185,7 @@ func seeds(t testing.TB) map[string]map[string][]byte {
 			"rust-3": []byte("PARTI\x03\x00age-encryption.org/v1\n"), "other-magic": []byte("PARTY\x04\x00"), "no-slot": append([]byte("PARTI\x04\x00"), make([]byte, 128)...),
 		},
 		"FuzzRead": {
-			"empty": empty, "small": small, "one-entry": one, "entries": two, "cut": two[:len(two)-1], "session-only": one[:len(small)+blockHead+saltSize], "big": big,
+			"empty": empty, "small": small, "one-entry": one, "entries": two, "cut": two[:len(two)-1], "torn": append(bytes.Clone(one), make([]byte, 5000)...), "big": big,
 		},
 		"FuzzChange": {
 			"record": appendChange(nil, a), "version": appendChange(nil, b), "tombstone": appendChange(nil, c), "item": appendChange(nil, d),

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"slices"
 	"strings"
@@ -196,13 +197,27 @@ func mustOpen(t testing.TB, arena *memory.Arena, file []byte) *State {
 	return s
 }
 
+// seal is what a writer appends for one change alone.
 func seal(t testing.TB, j *Journal, c *vault.Change) []byte {
+	t.Helper()
+	return batch(sealed(t, j, c))
+}
+
+func sealed(t testing.TB, j *Journal, c *vault.Change) []byte {
 	t.Helper()
 	b, err := j.Seal(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// batch is what the writer of a file puts around entries that it writes at once.
+func batch(entries ...[]byte) []byte {
+	all := slices.Concat(entries...)
+	b := appendBlockHead(nil, blockBatch, int64(sumSize+len(all)))
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(all, castagnoli))
+	return append(b, all...)
 }
 
 // fill makes a state of a few clients, vaults, versions, tombstones and items.
@@ -226,33 +241,56 @@ type block struct {
 	body []byte
 }
 
-// blocksOf takes a file apart behind its header.
+// blocksOf takes a file apart behind its header. Of a batch it returns what is in it.
 func blocksOf(t testing.TB, file []byte) (header []byte, list []block) {
 	t.Helper()
 	in := &blocks{r: bufio.NewReader(bytes.NewReader(file))}
 	if _, _, err := ReadHeader(in); err != nil {
 		t.Fatal(err)
 	}
-	header = file[:in.at]
+	return file[:in.at], split(t, file[in.at:])
+}
+
+func split(t testing.TB, b []byte) (list []block) {
+	t.Helper()
+	in := &blocks{r: bufio.NewReader(bytes.NewReader(b))}
 	for {
 		kind, size, err := in.next()
 		if err == io.EOF {
-			return header, list
+			return list
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.body(size); err != nil {
+		body, err := in.body(size)
+		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, block{kind, file[in.start:in.at], file[in.start+blockHead : in.at]})
+		if kind == blockBatch {
+			list = append(list, split(t, body[sumSize:])...)
+			continue
+		}
+		list = append(list, block{kind, b[in.start:in.at], b[in.start+blockHead : in.at]})
 	}
 }
 
+// join is blocksOf the other way round. Each entry is a batch, with the session that begins with it.
 func join(header []byte, list []block) []byte {
 	file := slices.Clone(header)
+	var session []byte
 	for _, b := range list {
-		file = append(file, b.all...)
+		switch b.kind {
+		case blockSession:
+			session = append(session, b.all...)
+		case blockEntry:
+			file = append(file, batch(session, b.all)...)
+			session = nil
+		default:
+			file = append(file, b.all...)
+		}
+	}
+	if session != nil {
+		file = append(file, batch(session)...)
 	}
 	return file
 }

@@ -25,6 +25,7 @@ type State struct {
 	Header    *Header
 	Journal   *Journal
 	Base      int64 // bytes of the file before its journal
+	Last      int64 // where the journal's last batch begins; 0: it has none
 	Length    int64 // bytes of the file that were read; what follows them was cut short
 	Recovered bool  // the file ended within an entry: the state is the one before it
 	records   *memory.Secret
@@ -113,7 +114,8 @@ type blocks struct {
 	at    int64 // of what is read next
 	start int64 // of the block that is being read
 	where string
-	fault error // of the underlying reader, not of what it held
+	head  [blockHead]byte // of the block that is being read
+	fault error           // of the underlying reader, not of what it held
 }
 
 func (in *blocks) Read(p []byte) (int, error) {
@@ -129,7 +131,7 @@ func (in *blocks) Read(p []byte) (int, error) {
 // io.ErrUnexpectedEOF that it is cut short.
 func (in *blocks) next() (kind byte, size int64, err error) {
 	in.start = in.at
-	var head [blockHead]byte
+	head := &in.head
 	if _, err := io.ReadFull(in, head[:]); err != nil {
 		return 0, 0, err
 	}
@@ -272,31 +274,29 @@ func (s *State) readIndex(in *blocks, size int64, mac []byte, have []section) er
 	return nil
 }
 
-// readJournal replays the changes behind the index. A file that ends within a
-// block, or before the first entry of a session, was being written: what came
-// before it counts.
+// readJournal replays the batches behind the index. A file that ends within a
+// batch was being written: what came before it counts.
 func (s *State) readJournal(in *blocks) error {
 	in.where = "journal"
-	var n uint64
-	var key *memory.Secret
-	begun := false // a session has begun and has no entry yet
-	defer func() {
-		if key != nil {
-			key.Destroy()
-		}
-	}()
+	r := replayer{s: s}
+	defer r.close()
 	for {
 		kind, size, err := in.next()
 		switch {
 		case err == io.EOF:
-			s.Recovered = begun
 			return nil
 		case err == io.ErrUnexpectedEOF && in.fault == nil:
 			s.Recovered = true
 			return nil
+		case err == errMalformed:
+			s.Recovered, err = in.tornHead()
+			return err
 		case err != nil:
 			return err
+		case kind != blockBatch:
+			return errMalformed
 		}
+		start := in.start
 		body, err := in.body(size)
 		if err == io.ErrUnexpectedEOF && in.fault == nil {
 			s.Recovered = true
@@ -305,26 +305,67 @@ func (s *State) readJournal(in *blocks) error {
 		if err != nil {
 			return err
 		}
+		if !intact(body) {
+			s.Recovered = in.isEnd() && torn(start, append(in.head[:], body...))
+			if s.Recovered {
+				return nil
+			}
+			return errMalformed
+		}
+		if err := r.batch(in, body[sumSize:]); err != nil {
+			return err
+		}
+		s.Last, s.Length = start, in.at
+	}
+}
+
+// replayer applies the batches of a journal.
+type replayer struct {
+	s   *State
+	key *memory.Secret // of the session
+	n   uint64         // of the next entry in it
+}
+
+func (r *replayer) close() {
+	if r.key != nil {
+		r.key.Destroy()
+		r.key = nil
+	}
+}
+
+// batch applies what the body of a batch holds. in has just read it.
+func (r *replayer) batch(in *blocks, b []byte) error {
+	end, entries := in.at, 0
+	begun := false // a session has begun and has no entry yet
+	for inside := (&blocks{r: bufio.NewReader(bytes.NewReader(b))}); ; {
+		in.start = end - int64(len(b)) + inside.at
+		kind, size, err := inside.next()
+		if err == io.EOF && !begun && entries > 0 {
+			return nil
+		}
+		if err != nil || size > int64(len(b))-inside.at {
+			return errMalformed
+		}
+		body := b[inside.at : inside.at+size]
+		inside.r.Discard(int(size))
+		inside.at += size
 		switch {
 		case kind == blockSession && size == saltSize && !begun:
-			if key != nil {
-				key.Destroy()
-			}
-			if key, err = s.Journal.session(body); err != nil {
+			r.close()
+			if r.key, err = r.s.Journal.session(body); err != nil {
 				return err
 			}
-			n, begun = 0, true
-			continue // it counts with its first entry
-		case kind == blockEntry && key != nil:
-			if err := s.replay(key, n, body); err != nil {
+			r.n, begun = 0, true
+		case kind == blockEntry && r.key != nil:
+			if err := r.s.replay(r.key, r.n, body); err != nil {
 				return err
 			}
-			n++
+			r.n++
 			begun = false
+			entries++
 		default:
 			return errMalformed
 		}
-		s.Length = in.at
 	}
 }
 

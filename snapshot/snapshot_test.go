@@ -152,7 +152,8 @@ func TestSlotsAreAuthenticated(t *testing.T) {
 	isDamaged(t, err, "index")
 }
 
-// Every bit counts.
+// Every bit counts. In the last batch, which may be what a crash has left, the
+// state before it is allowed too.
 func TestEveryBit(t *testing.T) {
 	k, h := newKeys(t)
 	db := newDB(t, k)
@@ -160,7 +161,9 @@ func TestEveryBit(t *testing.T) {
 	setItem(t, db, "c", "key", "value")
 	file, j := write(t, k, h, db)
 	folded := len(file)
+	var last int
 	for _, s := range []string{"1", "2", "3"} {
+		last = len(file)
 		file = append(file, seal(t, j, set(t, db, "c/v/"+s, s))...)
 	}
 	arena := newArena(t)
@@ -172,6 +175,11 @@ func TestEveryBit(t *testing.T) {
 	for i := 0; i < len(file)*8; i += step {
 		file[i/8] ^= 1 << (i % 8)
 		if s, err := open(t, arena, file); err == nil {
+			if i/8 >= last && s.Recovered && int(s.Length) == last {
+				s.Close()
+				file[i/8] ^= 1 << (i % 8)
+				continue
+			}
 			t.Errorf("bit %d of byte %d of %d, %d of them folded: recovered %v, length %d", i%8, i/8, len(file), folded, s.Recovered, s.Length)
 			s.Close()
 		}

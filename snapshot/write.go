@@ -16,6 +16,7 @@ import (
 const (
 	blockClient  = 'C' // salt (32), STREAM of one client's vaults and records
 	blockIndex   = 'I' // STREAM of the sequence number and the list of the clients' blocks
+	blockBatch   = 'B' // what was made durable at once: checksum (4), sessions and entries
 	blockSession = 'S' // salt (32) of the entries that follow
 	blockEntry   = 'E' // one sealed change
 

@@ -5,3 +5,19 @@ func (s *Stronghold) Syncs() int64 { return s.journal.syncs.Load() }
 
 // BreakFile takes the snapshot file away from under the journal, as a disk that fails does.
 func (s *Stronghold) BreakFile() { s.journal.file.Close() }
+
+// What a test's disk is.
+type (
+	Disk = disk
+	File = file
+)
+
+// SetDisk puts the snapshot file on another disk. It must be locked.
+func (s *Stronghold) SetDisk(d Disk) { s.disk = d }
+
+// ForgetDeaths has the next zone start at once, whatever became of the ones before it.
+func (s *Stronghold) ForgetDeaths() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deaths = 0
+}

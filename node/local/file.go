@@ -1,82 +1,17 @@
 package local
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/stronghold-go/stronghold/protocol"
 )
 
-// unfinished is in the name of a file that is being written, between the name it
-// will have and random characters.
-const unfinished = ".unfinished-"
-
-// replaceFile writes a new file and puts it in the place of path, at once and
-// durably: whoever looks sees the old file or the whole new one, also after a
-// crash. It returns the new file, open for reading and writing.
-func replaceFile(path string, write func(*os.File) error) (_ *os.File, err error) {
-	var random [6]byte
-	rand.Read(random[:])
-	temp := path + unfinished + hex.EncodeToString(random[:])
-	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL|noFollow, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(temp) // it is gone already if the rename went through
-		}
-	}()
-	if err := write(f); err != nil {
-		return nil, err
-	}
-	if err := f.Sync(); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return nil, err
-	}
-	return f, syncFolder(filepath.Dir(path))
-}
-
-// writeFile is replaceFile with bytes.
+// writeFile is replaceFile with bytes, on the system's disk.
 func writeFile(path string, b []byte) error {
-	f, err := replaceFile(path, func(f *os.File) error { _, err := f.Write(b); return err })
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// removeUnfinished removes what crashes have left of writing path.
-func removeUnfinished(path string) {
-	left, err := filepath.Glob(globEscape(path) + unfinished + "*")
-	if err != nil {
-		return
-	}
-	for _, f := range left {
-		os.Remove(f)
-	}
-}
-
-// openVault opens the snapshot file for reading and appending. It must be a
-// regular file of ours: not a link to somebody else's.
-func openVault(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|noFollow, 0)
-	if err != nil {
-		return nil, notALink(path, err)
-	}
-	if err := checkFile(f, 0o600); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	return replaceFile(systemDisk{}, path, func(w io.Writer) error { _, err := w.Write(b); return err })
 }
 
 // readPrivate reads a file of the home, at most 1 MiB.

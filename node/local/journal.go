@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,16 +15,16 @@ import (
 	"github.com/stronghold-go/stronghold/sandbox"
 )
 
-const (
-	partSize  = 4 << 20   // bytes of the file that go to or come from the zone at once
-	foldAfter = 256 << 10 // bytes of journal that are left alone, however small the rest
-)
+const partSize = 4 << 20 // bytes of the file that go to or come from the zone at once
 
 // journal is the second step of every change: it appends what the zone has
 // sealed to the file, in the order of the numbers, and has the zone commit what
-// is on the disk. All that waits is written together and shares one fsync.
+// is on the disk. All that waits is written together, as one batch, and shares
+// one fsync. When the journal has grown, the state is written as a fresh file
+// beside it (fold.go).
 type journal struct {
 	zone *sandbox.Zone
+	disk disk
 	path string
 	log  *slog.Logger
 
@@ -34,17 +34,23 @@ type journal struct {
 	// Held for reading while a change is staged and handed to run, for writing
 	// while the file and the zone must agree on where they are.
 	gate sync.RWMutex
-	file *os.File
+	file file
 	size int64  // of what is known to be on the disk
 	next uint64 // number of the change that is written next
 
+	foldAt atomic.Int64 // size at which the file is folded
+	due    atomic.Bool  // it has that size
+
 	mu      sync.Mutex
 	waiting map[uint64]*staged
-	folds   []chan error // who waits for a fresh file
+	folds   []chan error // who waits for a file that is begun after they asked
+	fresh   *fresh       // a file that is written but for the last changes
 	hole    bool         // a change was staged whose number will not come
 	closing bool
-	wake    chan struct{}
-	done    chan struct{}
+	wake    chan struct{} // run has something to do
+	grown   chan struct{} // folder has
+	done    chan struct{} // run has ended
+	folded  chan struct{} // folder has ended
 }
 
 // staged is a change on its way to the disk.
@@ -54,9 +60,40 @@ type staged struct {
 	done  chan *protocol.Response // nil: it is on the disk; else why not
 }
 
-func newJournal(zone *sandbox.Zone, file *os.File, path string, opened *protocol.Response, log *slog.Logger) *journal {
-	return &journal{zone: zone, file: file, path: path, log: log, size: int64(opened.Length), next: opened.Change.GetSequence() + 1,
-		waiting: map[uint64]*staged{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newJournal(zone *sandbox.Zone, d disk, f file, path string, opened *protocol.Response, log *slog.Logger) *journal {
+	j := &journal{zone: zone, disk: d, file: f, path: path, log: log,
+		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, waiting: map[uint64]*staged{},
+		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), done: make(chan struct{}), folded: make(chan struct{})}
+	j.foldAt.Store(foldSize(int64(opened.Base)))
+	if j.size > j.foldAt.Load() {
+		j.due.Store(true)
+		kick(j.grown)
+	}
+	return j
+}
+
+// settle makes what was read durable before anything is built on it. A process
+// that was killed, or a disk that failed to sync, may have left the last batch
+// where a reader sees it and a power cut takes it away; syncing again does not
+// help, since the system may take the pages for written. So it is written anew.
+func (j *journal) settle(last int64) error {
+	if err := j.file.Truncate(j.size); err != nil {
+		return err
+	}
+	for part := make([]byte, min(partSize, j.size-last)); last > 0 && last < j.size; {
+		n, err := j.file.ReadAt(part[:min(int64(len(part)), j.size-last)], last)
+		if err != nil {
+			return err
+		}
+		if _, err := j.file.WriteAt(part[:n], last); err != nil {
+			return err
+		}
+		last += int64(n)
+	}
+	if err := j.file.Sync(); err != nil {
+		return err
+	}
+	return j.disk.SyncFolder(filepath.Dir(j.path)) // the file itself may be as new
 }
 
 // change stages what req asks for, and answers when it is on the disk.
@@ -81,7 +118,7 @@ func (j *journal) change(req *protocol.Request) *protocol.Response {
 		j.mu.Lock()
 		j.hole = true
 		j.mu.Unlock()
-		j.kick()
+		kick(j.wake)
 		return protocol.Refuse(protocol.Status_INTERNAL, "nothing was changed")
 	}
 	if resp.Change == nil {
@@ -97,7 +134,7 @@ func (j *journal) change(req *protocol.Request) *protocol.Response {
 	}
 	j.mu.Unlock()
 	j.gate.RUnlock()
-	j.kick()
+	kick(j.wake)
 	if refusal := <-st.done; refusal != nil {
 		return refusal
 	}
@@ -105,9 +142,9 @@ func (j *journal) change(req *protocol.Request) *protocol.Response {
 	return resp
 }
 
-func (j *journal) kick() {
+func kick(c chan struct{}) {
 	select {
-	case j.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -117,32 +154,46 @@ func (j *journal) run() {
 	defer close(j.done)
 	for range j.wake {
 		for {
-			batch, hole, closing := j.take()
-			if len(batch) > 0 {
-				if err := j.append(batch); err != nil {
-					j.undo(batch, err)
-				}
+			wrote, closing := j.write(false)
+			if fresh := j.takeFresh(); fresh != nil {
+				fresh.done <- j.adopt(fresh)
 				continue
 			}
-			if hole {
-				j.undo(nil, errors.New("a change was not staged"))
+			if wrote {
 				continue
-			}
-			fold := j.takeFold()
-			if closing && fold == nil {
-				return
-			}
-			if fold == nil {
-				break
 			}
 			if closing {
-				fold <- errLocking
-			} else {
-				j.foldFor(fold)
+				return
 			}
+			break
 		}
 	}
 }
+
+// write writes a batch of what waits, or undoes it; false if there was nothing to
+// do. gated says that j.gate is held for writing.
+func (j *journal) write(gated bool) (wrote, closing bool) {
+	batch, hole, closing := j.take()
+	var err error
+	switch {
+	case len(batch) > 0:
+		err = j.append(batch)
+	case hole:
+		err = errNotStaged
+	default:
+		return false, closing
+	}
+	if err != nil {
+		if !gated {
+			j.gate.Lock() // nothing is being staged now
+			defer j.gate.Unlock()
+		}
+		j.undo(batch, err)
+	}
+	return true, closing
+}
+
+var errNotStaged = errors.New("local: a change was not staged")
 
 // take returns the changes that can be written now: those whose numbers follow
 // on what is written.
@@ -159,24 +210,39 @@ func (j *journal) take() (batch []*staged, hole, closing bool) {
 	}
 }
 
+// syncError is what the disk said when it was to make a batch durable. Nobody
+// knows then what of the file is on the disk: the system may forget that it is not,
+// and say so only once.
+type syncError struct{ error }
+
+func (e *syncError) Unwrap() error { return e.error }
+
 // append writes a batch, makes it durable, has the zone commit it, and lets its
 // askers go.
 func (j *journal) append(batch []*staged) error {
-	var b []byte
+	size := batchHead
+	for _, st := range batch {
+		size += len(st.entry)
+	}
+	b := make([]byte, batchHead, size)
 	for _, st := range batch {
 		b = append(b, st.entry...)
 	}
-	if _, err := j.file.WriteAt(b, j.size); err != nil {
+	if _, err := j.file.WriteAt(sealBatch(b), j.size); err != nil {
 		return err
 	}
 	if err := j.file.Sync(); err != nil {
-		return err
+		return &syncError{err}
 	}
 	last := batch[len(batch)-1].seq
 	j.size += int64(len(b))
 	j.next = last + 1
 	j.saved.Store(time.Now().UnixMilli())
 	j.syncs.Add(1)
+	if j.size > j.foldAt.Load() {
+		j.due.Store(true)
+		kick(j.grown)
+	}
 	// From here on the changes have happened, whatever becomes of the zone.
 	if err := j.tell("zone.commit", last); err != nil {
 		j.log.Error("changes not committed", "error", err)
@@ -189,11 +255,10 @@ func (j *journal) append(batch []*staged) error {
 }
 
 // undo forgets the batch that could not be written and everything staged after
-// it, in the file and in the zone. If that fails too, the zone is ended: what it
-// would answer is not what the file says.
+// it, in the file and in the zone. If that fails too, or if nobody knows what the
+// file holds, the zone is ended: what it would answer may not be what the file
+// says. j.gate is held for writing.
 func (j *journal) undo(batch []*staged, cause error) {
-	j.gate.Lock() // nothing is being staged now
-	defer j.gate.Unlock()
 	j.mu.Lock()
 	for _, st := range j.waiting {
 		batch = append(batch, st)
@@ -203,7 +268,13 @@ func (j *journal) undo(batch []*staged, cause error) {
 	j.mu.Unlock()
 
 	refusal := refuseDisk(cause)
-	err := j.truncate()
+	err := j.file.Truncate(j.size)
+	if err == nil {
+		err = j.file.Sync()
+	}
+	if unknown := new(syncError); err == nil && errors.As(cause, &unknown) {
+		err = unknown
+	}
 	if err == nil {
 		err = j.tell("zone.abort", j.next)
 	}
@@ -218,121 +289,25 @@ func (j *journal) undo(batch []*staged, cause error) {
 	}
 }
 
-// truncate cuts off what is behind the last whole change.
-func (j *journal) truncate() error {
-	if err := j.file.Truncate(j.size); err != nil {
-		return err
-	}
-	return j.file.Sync()
-}
-
 // tell asks the zone for a step that has no result.
 func (j *journal) tell(operation string, seq uint64) error {
-	ctx, cancel := context.WithTimeout(context.Background(), zoneTimeout)
-	defer cancel()
-	resp, err := call(ctx, j.zone, &protocol.Request{Id: protocol.NewID(), Operation: operation, Sequence: seq})
-	if err != nil {
-		return err
-	}
-	if resp.Status != protocol.Status_OK {
-		return fmt.Errorf("local: %s: %s", operation, resp.Status.Code())
-	}
-	return nil
+	_, err := j.ask(&protocol.Request{Operation: operation, Sequence: seq})
+	return err
 }
 
-// fold writes the whole state as a fresh file in the place of this one, between
-// two batches of changes.
-func (j *journal) fold() error {
-	done := make(chan error, 1)
-	j.mu.Lock()
-	if j.closing {
-		j.mu.Unlock()
-		return errLocking
+// ask is call, in which a refusal is an error.
+func (j *journal) ask(req *protocol.Request) (*protocol.Response, error) {
+	req.Id = protocol.NewID()
+	ctx, cancel := context.WithTimeout(context.Background(), zoneTimeout)
+	defer cancel()
+	resp, err := call(ctx, j.zone, req)
+	if err == nil && resp.Status != protocol.Status_OK {
+		err = fmt.Errorf("local: %s: %s", req.Operation, resp.Status.Code())
 	}
-	j.folds = append(j.folds, done)
-	j.mu.Unlock()
-	j.kick()
-	return <-done
+	return resp, err
 }
 
 var errLocking = errors.New("local: it is being locked")
-
-func (j *journal) takeFold() chan error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if len(j.folds) == 0 {
-		return nil
-	}
-	fold := j.folds[0]
-	j.folds = j.folds[1:]
-	return fold
-}
-
-// foldFor folds for one who waits. Changes that were staged meanwhile go first.
-func (j *journal) foldFor(done chan error) {
-	j.gate.Lock() // nothing is being staged now
-	defer j.gate.Unlock()
-	j.mu.Lock()
-	waiting, next := len(j.waiting) > 0 || j.hole, j.hole || j.waiting[j.next] != nil
-	if waiting && next {
-		j.folds = append(j.folds, done)
-	}
-	j.mu.Unlock()
-	switch {
-	case !waiting:
-		done <- j.foldNow()
-	case !next: // its number was lost with the zone
-		done <- sandbox.ErrEnded
-	}
-}
-
-// foldNow does it. j.gate is held, and nothing waits to be written.
-func (j *journal) foldNow() error {
-	var size int64
-	file, err := replaceFile(j.path, func(f *os.File) error {
-		req := &protocol.Request{Id: protocol.NewID(), Operation: "zone.fold"}
-		for {
-			ctx, cancel := context.WithTimeout(context.Background(), zoneTimeout)
-			resp, err := call(ctx, j.zone, req)
-			cancel()
-			if err == nil && resp.Status != protocol.Status_OK {
-				err = fmt.Errorf("local: %s: %s", req.Operation, resp.Status.Code())
-			}
-			if err != nil {
-				return err
-			}
-			n, err := f.Write(resp.Snapshot)
-			size += int64(n)
-			if err != nil || !resp.More {
-				return err
-			}
-			req = &protocol.Request{Id: protocol.NewID(), Operation: "zone.fold", More: true}
-		}
-	})
-	if err != nil {
-		if !j.inPlace() {
-			j.zone.Close() // what is appended to the old file now would be lost
-		}
-		return err
-	}
-	j.file.Close()
-	j.file, j.size = file, size
-	if err := j.tell("zone.adopt", 0); err != nil {
-		j.zone.Close() // it would go on with the journal of a file that is gone
-		return err
-	}
-	return nil
-}
-
-// inPlace says whether the file that is appended to is still the one at its path.
-func (j *journal) inPlace() bool {
-	there, err := os.Stat(j.path)
-	if err != nil {
-		return false
-	}
-	ours, err := j.file.Stat()
-	return err == nil && os.SameFile(there, ours)
-}
 
 // close writes what is on its way and closes the file.
 func (j *journal) close() {
@@ -341,8 +316,10 @@ func (j *journal) close() {
 	j.closing = true
 	j.mu.Unlock()
 	j.gate.Unlock()
-	j.kick()
+	kick(j.grown)
+	kick(j.wake)
 	<-j.done
+	<-j.folded
 	// A number that did not come holds back those behind it: the zone died in between.
 	for _, st := range j.waiting {
 		st.done <- protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed")

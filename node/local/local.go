@@ -75,6 +75,7 @@ type Stronghold struct {
 	identity []byte
 	settings Settings
 	state    *state
+	disk     disk // of the snapshot file
 
 	rules  atomic.Pointer[permissions.Rules]
 	policy policy
@@ -98,7 +99,7 @@ type Stronghold struct {
 // until it is given the passphrase. Errors are [ErrNoHome], [ErrInUse], a
 // [*HomeError], and what the zone could not be started for.
 func Open(ctx context.Context, cfg Config) (_ *Stronghold, err error) {
-	s := &Stronghold{home: cfg.Home, log: cfg.Log, workers: cfg.Workers, hashing: make(chan struct{}, 1), stop: make(chan struct{})}
+	s := &Stronghold{home: cfg.Home, log: cfg.Log, workers: cfg.Workers, disk: systemDisk{}, hashing: make(chan struct{}, 1), stop: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -113,8 +114,8 @@ func Open(ctx context.Context, cfg Config) (_ *Stronghold, err error) {
 			s.state.Close()
 		}
 	}()
-	removeUnfinished(s.path(vaultFile))
-	removeUnfinished(s.path(policyFile))
+	removeUnfinished(s.disk, s.path(vaultFile))
+	removeUnfinished(systemDisk{}, s.path(policyFile))
 	if err := s.loadPeers(); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"time"
 
@@ -171,11 +172,11 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	if zone == nil {
 		return protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone has ended and is being started again"), nil
 	}
-	file, err := openVault(s.path(vaultFile))
+	file, err := s.disk.Open(s.path(vaultFile))
 	if err != nil {
 		return s.refuseFile(err), nil
 	}
-	resp, err := s.bring(ctx, zone, req, file)
+	resp, err := s.bring(ctx, zone, req, io.NewSectionReader(file, 0, math.MaxInt64))
 	if err != nil || resp.Status != protocol.Status_OK {
 		file.Close()
 	}
@@ -193,14 +194,14 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	case resp.Status != protocol.Status_OK:
 		return resp, nil
 	}
-	j := newJournal(zone, file, s.path(vaultFile), resp, s.log)
 	if resp.Recovered {
 		s.log.Warn("snapshot was cut short; going on with the state before", "bytes", resp.Length)
-		if err := j.truncate(); err != nil {
-			file.Close()
-			zone.Close() // the watcher starts another
-			return s.refuseFile(err), nil
-		}
+	}
+	j := newJournal(zone, s.disk, file, s.path(vaultFile), resp, s.log)
+	if err := j.settle(int64(resp.Last)); err != nil {
+		file.Close()
+		zone.Close() // the watcher starts another
+		return s.refuseFile(err), nil
 	}
 	s.mu.Lock()
 	if s.zone != zone || s.closed {
@@ -210,15 +211,8 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	}
 	s.journal, s.recovered, s.ended = j, resp.Recovered, ""
 	s.running.Go(j.run)
+	s.running.Go(j.folder)
 	s.mu.Unlock()
-	if journal := resp.Length - resp.Base; journal > max(foldAfter, resp.Base) {
-		if err := j.fold(); err != nil {
-			s.log.Warn("journal not folded", "error", err)
-			if zone.Err() != nil {
-				return protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone ended while it opened the snapshot"), nil
-			}
-		}
-	}
 	return &protocol.Response{Status: protocol.Status_OK}, nil
 }
 

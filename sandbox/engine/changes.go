@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/stronghold-go/stronghold/protocol"
@@ -12,6 +13,7 @@ import (
 type end struct {
 	seq    uint64
 	before [16]byte // the tag that the journal ended with
+	change *vault.Change
 }
 
 // change stages what f does and puts the sealed entry into resp. Changes are
@@ -33,7 +35,10 @@ func (e *Engine) change(resp *protocol.Response, f func(*vault.Tx) error) error 
 		e.state.DB.Abort(c.Sequence)
 		return err
 	}
-	e.ends = append(e.ends, end{c.Sequence, before})
+	e.ends = append(e.ends, end{c.Sequence, before, c})
+	if e.folding != nil {
+		e.folding.since = append(e.folding.since, c)
+	}
 	resp.Change = &protocol.Change{Sequence: c.Sequence, Entry: entry}
 	return nil
 }
@@ -46,6 +51,7 @@ func (e *Engine) commit(seq uint64) (*protocol.Response, error) {
 		return nil, err
 	}
 	for len(e.ends) > 0 && e.ends[0].seq <= seq {
+		e.ends[0].change = nil
 		e.ends = e.ends[1:]
 	}
 	return new(protocol.Response), nil
@@ -59,11 +65,20 @@ func (e *Engine) abort(seq uint64) (*protocol.Response, error) {
 		if end.seq >= seq {
 			e.state.DB.Abort(end.seq)
 			e.state.Journal.Restart(end.before)
+			clear(e.ends[i:])
 			e.ends = e.ends[:i]
+			e.forget(end.seq)
 			break
 		}
 	}
 	return new(protocol.Response), nil
+}
+
+// forget takes aborted changes, from seq on, away from a file that is being given out.
+func (e *Engine) forget(seq uint64) {
+	if f := e.folding; f != nil {
+		f.since = slices.DeleteFunc(f.since, func(c *vault.Change) bool { return c.Sequence >= seq })
+	}
 }
 
 // sealedError names the field of a request whose sealed value does not open.

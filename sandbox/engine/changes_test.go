@@ -192,7 +192,7 @@ func TestTwoSteps(t *testing.T) {
 
 	// The entries that were committed are a file, in that order and no other.
 	for _, r := range []*protocol.Response{staged[0], staged[1], again} {
-		file = append(file, r.Change.Entry...)
+		file = append(file, inBatch(r.Change.Entry)...)
 	}
 	want(t, bring(t, newEngine(t), file, passphrase, PartSize), protocol.Status_DAMAGED) // the first is missing
 }
@@ -200,7 +200,7 @@ func TestTwoSteps(t *testing.T) {
 func TestJournalIsTheState(t *testing.T) {
 	e, file := opened(t)
 	add := func(req *protocol.Request) {
-		file = append(file, do(t, e, req).Change.Entry...)
+		file = append(file, inBatch(do(t, e, req).Change.Entry)...)
 	}
 	add(generate(t, "c/v/kept"))
 	add(generate(t, "c/v/gone"))
@@ -284,7 +284,7 @@ func TestConcurrently(t *testing.T) {
 		return
 	}
 	other := newEngine(t)
-	want(t, bring(t, other, append(file, slices.Concat(entries...)...), passphrase, PartSize), protocol.Status_OK)
+	want(t, bring(t, other, append(file, inBatch(slices.Concat(entries...))...), passphrase, PartSize), protocol.Status_OK)
 	resp := ok(t, other, &protocol.Request{Operation: "record.list", Limit: 1000})
 	if len(resp.Entries) != callers*each {
 		t.Errorf("the file has %d records", len(resp.Entries))

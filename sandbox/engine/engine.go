@@ -38,7 +38,8 @@ type Engine struct {
 
 	journal sync.Mutex // changes are staged and sealed in the order of their numbers
 	ends    []end      // where the journal ended before each change that is not committed
-	folding *folding   // a file that is being given out
+	folding *folding   // a file that is being given out; set with both locks
+	folds   sync.Mutex // one step of it at a time; taken before journal
 
 	coming, going parts // files of other programs
 
@@ -153,6 +154,8 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return e.abort(req.Sequence)
 	case "zone.adopt":
 		return e.adopt()
+	case "zone.carry":
+		return e.carry()
 	case "zone.commit":
 		return e.commit(req.Sequence)
 	case "zone.fold":

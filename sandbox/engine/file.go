@@ -10,6 +10,7 @@ import (
 	"github.com/stronghold-go/stronghold/protocol"
 	"github.com/stronghold-go/stronghold/sandbox/memory"
 	"github.com/stronghold-go/stronghold/snapshot"
+	"github.com/stronghold-go/stronghold/vault"
 )
 
 // PartSize is how many bytes of a file pass the pipe at once, at most.
@@ -94,7 +95,7 @@ func (e *Engine) take(part []byte, more bool) (*protocol.Response, error) {
 	e.mu.Lock()
 	e.state = o.state
 	e.mu.Unlock()
-	return &protocol.Response{Length: uint64(o.state.Length), Base: uint64(o.state.Base), Recovered: o.state.Recovered,
+	return &protocol.Response{Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Recovered: o.state.Recovered,
 		Change: &protocol.Change{Sequence: o.state.DB.Sequence()}}, nil
 }
 
@@ -157,31 +158,25 @@ type folding struct {
 	parts   *io.PipeReader
 	journal *snapshot.Journal // of the new file; set when all of it was given out
 	whole   bool
-	state   uint64 // the number of the last change in it
+	since   []*vault.Change // staged since the state in it, in the order of their numbers; Engine.journal is held for it
+	carried uint64          // the number of the last change that is in it
 }
 
-// fold gives out the committed state as a new file. Nothing may be staged
-// meanwhile: the node holds its changes back.
+// close gives up a file that nobody will adopt.
+func (f *folding) close() {
+	f.parts.Close()
+	if f.journal != nil {
+		f.journal.Close()
+	}
+}
+
+// fold gives out the committed state as a new file. Changes go on meanwhile, and
+// follow by carry.
 func (e *Engine) fold(req *protocol.Request) (*protocol.Response, error) {
-	e.journal.Lock()
-	defer e.journal.Unlock()
+	e.folds.Lock()
+	defer e.folds.Unlock()
 	if !req.More {
-		if len(e.ends) > 0 {
-			return nil, errBusy
-		}
-		if e.folding != nil {
-			e.folding.parts.Close()
-		}
-		r, w := io.Pipe()
-		e.state.DB.Sweep() // what has expired is not written again
-		state, view := e.state, e.state.DB.Freeze()
-		f := &folding{parts: r, state: view.Sequence}
-		go func() {
-			var err error
-			f.journal, err = snapshot.Write(w, state.Keys, state.Header, view)
-			w.CloseWithError(err) // nil means the end
-		}()
-		e.folding = f
+		e.beginFold()
 	}
 	f := e.folding
 	if f == nil || f.whole {
@@ -190,23 +185,90 @@ func (e *Engine) fold(req *protocol.Request) (*protocol.Response, error) {
 	part := make([]byte, PartSize)
 	n, err := io.ReadFull(f.parts, part)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		e.folding = nil
+		e.setFolding(nil)
 		return nil, err
 	}
 	f.whole = err != nil
 	return &protocol.Response{Snapshot: part[:n], More: !f.whole}, nil
 }
 
+// beginFold freezes the state and begins to write it.
+func (e *Engine) beginFold() {
+	if e.folding != nil {
+		e.folding.close()
+	}
+	state := e.state
+	state.DB.Sweep() // what has expired is not written again
+	e.journal.Lock()
+	view := state.DB.Freeze()
+	r, w := io.Pipe()
+	f := &folding{parts: r, carried: view.Sequence}
+	for _, end := range e.ends { // staged already, and not committed
+		f.since = append(f.since, end.change)
+	}
+	e.folding = f
+	e.journal.Unlock()
+	go func() {
+		var err error
+		f.journal, err = snapshot.Write(w, state.Keys, state.Header, view)
+		w.CloseWithError(err) // nil means the end
+	}()
+}
+
+func (e *Engine) setFolding(f *folding) {
+	e.journal.Lock()
+	e.folding = f
+	e.journal.Unlock()
+}
+
+// carry gives out the changes that were committed since, sealed for the new file.
+func (e *Engine) carry() (*protocol.Response, error) {
+	e.folds.Lock()
+	defer e.folds.Unlock()
+	f := e.folding
+	if f == nil || !f.whole {
+		return nil, errBusy
+	}
+	committed := e.state.DB.Sequence()
+	resp := new(protocol.Response)
+	for {
+		e.journal.Lock()
+		if len(f.since) == 0 || f.since[0].Sequence > committed {
+			e.journal.Unlock()
+			return resp, nil
+		}
+		c := f.since[0]
+		f.since[0] = nil
+		f.since = f.since[1:]
+		e.journal.Unlock()
+		entry, err := f.journal.Seal(c)
+		if err != nil {
+			f.close()
+			e.setFolding(nil)
+			return nil, err
+		}
+		f.carried = c.Sequence
+		resp.Snapshot = append(resp.Snapshot, entry...)
+		if len(resp.Snapshot) >= PartSize {
+			resp.More = true
+			return resp, nil
+		}
+	}
+}
+
 // adopt goes on with the journal of the file that was given out: it has taken
 // the place of the old one.
 func (e *Engine) adopt() (*protocol.Response, error) {
+	e.folds.Lock()
+	defer e.folds.Unlock()
 	e.journal.Lock()
 	defer e.journal.Unlock()
-	if e.folding == nil || !e.folding.whole || len(e.ends) > 0 || e.folding.state != e.state.DB.Sequence() {
+	f := e.folding
+	if f == nil || !f.whole || len(e.ends) > 0 || f.carried != e.state.DB.Sequence() {
 		return nil, errBusy
 	}
 	e.state.Journal.Close()
-	e.state.Journal = e.folding.journal
+	e.state.Journal = f.journal
 	e.folding = nil
 	return new(protocol.Response), nil
 }

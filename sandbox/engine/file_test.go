@@ -53,7 +53,7 @@ func TestLocked(t *testing.T) {
 			req.Message, req.Kind, req.Sequence = nil, "", 0
 		case "zone.commit", "zone.abort":
 			req.Message, req.Kind, req.Location = nil, "", nil
-		case "zone.fold", "zone.adopt", "record.list":
+		case "zone.fold", "zone.carry", "zone.adopt", "record.list":
 			req = &protocol.Request{Operation: op.Name}
 		default:
 			continue
@@ -69,7 +69,7 @@ func TestLocked(t *testing.T) {
 func TestOpenInParts(t *testing.T) {
 	e, file := opened(t)
 	key := do(t, e, generate(t, "c/v/r"))
-	file = append(file, key.Change.Entry...)
+	file = append(file, inBatch(key.Change.Entry)...)
 	for _, size := range []int{1, 7, 100, len(file) - 1, len(file), len(file) + 1} {
 		e := newEngine(t)
 		resp := want(t, bring(t, e, file, passphrase, size), protocol.Status_OK)
@@ -194,10 +194,7 @@ func TestFoldAndAdopt(t *testing.T) {
 	want(t, ask(t, e, adopt), protocol.Status_UNAVAILABLE)
 
 	first := do(t, e, generate(t, "c/v/first"))
-	file = append(file, first.Change.Entry...)
-	pending := ok(t, e, generate(t, "c/v/pending"))
-	want(t, ask(t, e, &protocol.Request{Operation: "zone.fold"}), protocol.Status_UNAVAILABLE)
-	ok(t, e, &protocol.Request{Operation: "zone.abort", Sequence: pending.Change.Sequence})
+	file = append(file, inBatch(first.Change.Entry)...)
 
 	abandoned, _ := fold(t, e) // the disk was full: nobody adopts it
 	folded, _ := fold(t, e)
@@ -209,7 +206,7 @@ func TestFoldAndAdopt(t *testing.T) {
 	adopt.Id = nil
 	want(t, ask(t, e, adopt), protocol.Status_UNAVAILABLE) // twice
 	second := do(t, e, generate(t, "c/v/second"))
-	entry := second.Change.Entry
+	entry := inBatch(second.Change.Entry)
 	for name, tt := range map[string]struct {
 		file []byte
 		n    int
@@ -227,13 +224,69 @@ func TestFoldAndAdopt(t *testing.T) {
 		want(t, bring(t, newEngine(t), file, passphrase, PartSize), protocol.Status_DAMAGED)
 	}
 
-	// A file that is older than the state is not adopted.
+	// A file that is older than the state is not adopted, nor while something is staged.
 	fold(t, e)
 	do(t, e, generate(t, "c/v/third"))
 	want(t, ask(t, e, &protocol.Request{Operation: "zone.adopt"}), protocol.Status_UNAVAILABLE)
-	// Nor one that was not given out whole.
-	fold(t, e)
+	ok(t, e, &protocol.Request{Operation: "zone.carry"})
+	staged := ok(t, e, generate(t, "c/v/fourth"))
+	want(t, ask(t, e, &protocol.Request{Operation: "zone.adopt"}), protocol.Status_UNAVAILABLE)
+	ok(t, e, &protocol.Request{Operation: "zone.abort", Sequence: staged.Change.Sequence})
 	ok(t, e, &protocol.Request{Operation: "zone.adopt"})
+}
+
+// What is changed while a file is given out is carried into it: what was staged
+// before and what came after, what was committed and nothing else.
+func TestCarry(t *testing.T) {
+	e, _ := opened(t)
+	commit := func(r *protocol.Response) {
+		ok(t, e, &protocol.Request{Operation: "zone.commit", Sequence: r.Change.Sequence})
+	}
+	do(t, e, generate(t, "c/v/before"))
+	pending := ok(t, e, generate(t, "c/v/pending"))
+	first := ok(t, e, &protocol.Request{Operation: "zone.fold"})
+	file := first.Snapshot
+	for more := first.More; more; {
+		resp := ok(t, e, &protocol.Request{Operation: "zone.fold", More: true})
+		file, more = append(file, resp.Snapshot...), resp.More
+	}
+	carry := func() {
+		t.Helper()
+		resp := ok(t, e, &protocol.Request{Operation: "zone.carry"})
+		if resp.More {
+			t.Error("more to carry")
+		}
+		if len(resp.Snapshot) > 0 {
+			file = append(file, inBatch(resp.Snapshot)...)
+		}
+	}
+	holds := func(n int) {
+		t.Helper()
+		other := newEngine(t)
+		want(t, bring(t, other, file, passphrase, PartSize), protocol.Status_OK)
+		if p := paths(t, other); len(p) != n {
+			t.Errorf("the file holds %q, want %d", p, n)
+		}
+	}
+	carry()
+	holds(1) // what is pending may yet be aborted
+	commit(pending)
+	do(t, e, generate(t, "c/v/during"))
+	do(t, e, &protocol.Request{Operation: "record.revoke", Location: at(t, "c/v/before")})
+	carry()
+	holds(2)
+	lost := ok(t, e, generate(t, "c/v/lost"))
+	last := ok(t, e, generate(t, "c/v/lost too"))
+	ok(t, e, &protocol.Request{Operation: "zone.abort", Sequence: last.Change.Sequence})
+	ok(t, e, &protocol.Request{Operation: "zone.abort", Sequence: lost.Change.Sequence})
+	again := ok(t, e, generate(t, "c/v/again"))
+	commit(again)
+	carry()
+	carry()
+	ok(t, e, &protocol.Request{Operation: "zone.adopt"})
+	holds(3)
+	file = append(file, inBatch(do(t, e, generate(t, "c/v/after")).Change.Entry)...)
+	holds(4)
 }
 
 // A file of several parts, and of which one is exactly full.
@@ -246,6 +299,7 @@ func TestFoldInParts(t *testing.T) {
 	}
 	ok(t, e, &protocol.Request{Operation: "zone.fold"}) // one part, and then anew
 	want(t, ask(t, e, &protocol.Request{Operation: "zone.adopt"}), protocol.Status_UNAVAILABLE)
+	want(t, ask(t, e, &protocol.Request{Operation: "zone.carry"}), protocol.Status_UNAVAILABLE) // it is not given out whole yet
 	file, parts := fold(t, e)
 	if parts < 3 {
 		t.Errorf("%d parts", parts)

@@ -1,0 +1,207 @@
+package local
+
+import (
+	"path/filepath"
+
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox"
+)
+
+const (
+	foldAfter   = 256 << 10 // bytes of journal that are left alone, however small the rest
+	carryLittle = 64 << 10  // bytes of changes that may be left to do while changes wait
+)
+
+// foldSize is the size at which a file is folded whose state takes base bytes.
+func foldSize(base int64) int64 { return base + max(foldAfter, base) }
+
+// fresh is a file that is to take the place of the one that is appended to.
+type fresh struct {
+	file  file
+	temp  string // its name until then
+	base  int64  // bytes before its journal
+	size  int64
+	taken bool // it is the journal's now
+	done  chan error
+}
+
+// fold writes the whole state as a fresh file in the place of this one.
+func (j *journal) fold() error {
+	done := make(chan error, 1)
+	j.mu.Lock()
+	if j.closing {
+		j.mu.Unlock()
+		return errLocking
+	}
+	j.folds = append(j.folds, done)
+	j.mu.Unlock()
+	kick(j.grown)
+	return <-done
+}
+
+// folder folds, one file at a time, until close.
+func (j *journal) folder() {
+	defer close(j.folded)
+	for range j.grown {
+		for {
+			j.mu.Lock()
+			askers, closing := j.folds, j.closing
+			j.folds = nil
+			j.mu.Unlock()
+			err := errLocking
+			if !closing {
+				if due := j.due.Swap(false); len(askers) == 0 && !due {
+					break
+				}
+				err = j.foldOnce()
+			}
+			for _, a := range askers {
+				a <- err
+			}
+			if closing {
+				return
+			}
+			if err != nil {
+				j.log.Warn("journal not folded", "error", err)
+				j.foldAt.Add(foldAfter) // and tried again then
+			}
+		}
+	}
+}
+
+// foldOnce writes the state as it is now, while changes go on to be appended to
+// the old file, then the changes since, and hands the file to run for the last of
+// them. Changes wait only for that.
+func (j *journal) foldOnce() (err error) {
+	fr := &fresh{temp: unfinishedName(j.path), done: make(chan error, 1)}
+	if fr.file, err = j.disk.Create(fr.temp); err != nil {
+		return err
+	}
+	defer func() {
+		if !fr.taken {
+			fr.file.Close()
+			j.disk.Remove(fr.temp)
+		}
+	}()
+	if err := j.pull(fr, "zone.fold"); err != nil {
+		return err
+	}
+	fr.base = fr.size
+	for {
+		was := fr.size
+		if err := j.carry(fr); err != nil {
+			return err
+		}
+		if err := fr.file.Sync(); err != nil {
+			return err
+		}
+		if fr.size-was < carryLittle {
+			break
+		}
+	}
+	j.mu.Lock()
+	j.fresh = fr
+	j.mu.Unlock()
+	kick(j.wake)
+	select {
+	case err = <-fr.done:
+	case <-j.done:
+		select {
+		case err = <-fr.done:
+		default:
+			err = errLocking
+		}
+	}
+	return err
+}
+
+// pull writes what the zone gives, part after part.
+func (j *journal) pull(fr *fresh, operation string) error {
+	for more := false; ; more = true {
+		j.mu.Lock()
+		closing := j.closing
+		j.mu.Unlock()
+		if closing {
+			return errLocking
+		}
+		resp, err := j.ask(&protocol.Request{Operation: operation, More: more})
+		if err != nil {
+			return err
+		}
+		n, err := fr.file.WriteAt(resp.Snapshot, fr.size)
+		fr.size += int64(n)
+		if err != nil || !resp.More {
+			return err
+		}
+	}
+}
+
+// carry appends the changes that were committed since the file was begun, or
+// since the last time, as one batch.
+func (j *journal) carry(fr *fresh) error {
+	b := make([]byte, batchHead)
+	for more := true; more; {
+		resp, err := j.ask(&protocol.Request{Operation: "zone.carry"})
+		if err != nil {
+			return err
+		}
+		b, more = append(b, resp.Snapshot...), resp.More
+	}
+	if len(b) == batchHead {
+		return nil
+	}
+	n, err := fr.file.WriteAt(sealBatch(b), fr.size)
+	fr.size += int64(n)
+	return err
+}
+
+func (j *journal) takeFresh() *fresh {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	fr := j.fresh
+	j.fresh = nil
+	return fr
+}
+
+// adopt puts a fresh file in the place of the old one, with all that was changed
+// since it was begun. Only run calls it.
+func (j *journal) adopt(fr *fresh) error {
+	j.gate.Lock() // nothing is being staged now
+	defer j.gate.Unlock()
+	for wrote := true; wrote; {
+		wrote, _ = j.write(true)
+	}
+	j.mu.Lock()
+	lost := len(j.waiting) > 0
+	j.mu.Unlock()
+	if lost { // a number that will not come: it went with the zone
+		return sandbox.ErrEnded
+	}
+	was := fr.size
+	if err := j.carry(fr); err != nil {
+		return err
+	}
+	if fr.size > was {
+		if err := fr.file.Sync(); err != nil {
+			return err
+		}
+	}
+	err := j.disk.Rename(fr.temp, j.path)
+	if err != nil && j.disk.Is(j.path, j.file) {
+		return err
+	}
+	// From here on there may be no way back: what is appended to the old file would be lost.
+	if err == nil {
+		err = j.disk.SyncFolder(filepath.Dir(j.path))
+	}
+	if err == nil {
+		err = j.tell("zone.adopt", 0)
+	}
+	j.file.Close()
+	j.file, j.size, fr.taken = fr.file, fr.size, true
+	j.foldAt.Store(foldSize(fr.base))
+	if err != nil {
+		j.zone.Close() // it would go on with the journal of a file that is gone
+	}
+	return err
+}

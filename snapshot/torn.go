@@ -1,0 +1,67 @@
+package snapshot
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+)
+
+// A batch is what was written at once, and made durable before anything was
+// written behind it. So only the last batch of a file can be one that a crash
+// has left unfinished, and a file shows it in one of two ways: it ends too early,
+// or the disk had made room for the batch and had not filled all of it, so that
+// whole sectors are zeros. Everything else that does not fit is damage.
+const (
+	sectorSize = 512 // what disks write at once, at least
+	sumSize    = 4   // of a batch's checksum
+)
+
+// intact holds the body of a batch against its checksum.
+func intact(body []byte) bool {
+	return len(body) >= sumSize && binary.BigEndian.Uint32(body) == crc32.Checksum(body[sumSize:], castagnoli)
+}
+
+// torn says whether a sector of b, or as much of one as b has, is all zeros. b
+// begins at this offset of the file.
+func torn(at int64, b []byte) bool {
+	for len(b) > 0 {
+		n := min(int(sectorSize-at%sectorSize), len(b))
+		zero := true
+		for _, c := range b[:n] {
+			zero = zero && c == 0
+		}
+		if zero {
+			return true
+		}
+		at, b = at+int64(n), b[n:]
+	}
+	return false
+}
+
+// isEnd says whether there is nothing more to read.
+func (in *blocks) isEnd() bool {
+	_, err := in.r.Peek(1)
+	return err == io.EOF
+}
+
+// tornHead says whether the head that has just been read, and is wrong, is what
+// a crash has left of one. What follows it must be of the same batch: another
+// batch would have been written after this one was durable.
+func (in *blocks) tornHead() (bool, error) {
+	rest, err := io.ReadAll(in)
+	if err != nil {
+		return false, err
+	}
+	all := append(in.head[:], rest...)
+	inHead := blockHead + sectorSize - 1 - int((in.start+blockHead-1)%sectorSize)
+	if !torn(in.start, all[:min(len(all), inHead)]) {
+		return false, errMalformed
+	}
+	for i := 1; i+blockHead <= len(all); i++ {
+		head := all[i : i+blockHead]
+		if head[0] == blockBatch && binary.BigEndian.Uint32(head[blockHead-4:]) == crc32.Checksum(head[:blockHead-4], castagnoli) {
+			return false, errMalformed
+		}
+	}
+	return true, nil
+}
