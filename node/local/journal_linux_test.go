@@ -260,6 +260,22 @@ func TestKilledZone(t *testing.T) {
 	}
 }
 
+// stopped says whether every thread of a process has stopped.
+func stopped(t testing.TB, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("the threads of %d: %v", pid, err)
+	}
+	for _, thread := range threads {
+		b, err := os.ReadFile(thread)
+		if err == nil && !bytes.Contains(b, []byte(") T ")) {
+			return false
+		}
+	}
+	return true
+}
+
 // A zone that is stuck does not keep a lock waiting, nor a status.
 func TestStuckZone(t *testing.T) {
 	s := open(t, quickHome(t))
@@ -269,6 +285,7 @@ func TestStuckZone(t *testing.T) {
 		t.Fatal(err)
 	}
 	syscall.Kill(zone, syscall.SIGSTOP)
+	until(t, "the zone stands still", func() bool { return stopped(t, zone) }) // each thread when it next runs
 	answer := make(chan error, 1)
 	var asked atomic.Bool
 	go func() {
