@@ -13,39 +13,29 @@ import (
 
 	"github.com/stronghold-go/stronghold/node/local"
 	"github.com/stronghold-go/stronghold/protocol"
-	"github.com/stronghold-go/stronghold/sandbox/engine"
 	"github.com/stronghold-go/stronghold/sandbox/memory"
+	"github.com/stronghold-go/stronghold/snapshot"
+	"github.com/stronghold-go/stronghold/vault"
 )
 
 // secretly is in every value that the workload writes: no file may have it in the clear.
 const secretly = "only in the zone, or encrypted"
 
-// arenas has one arena for many engines, which leave their keys behind: making one
-// takes longer than reading a file.
-type arenas struct {
-	arena *memory.Arena
-	used  int
-}
-
-func (a *arenas) next(t *testing.T) *memory.Arena {
+func newArena(t *testing.T) *memory.Arena {
 	t.Helper()
-	if a.used%1000 == 0 {
-		arena, err := memory.NewArena(engine.ArenaSize)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(arena.Destroy)
-		a.arena = arena
+	arena, err := memory.NewArena(1 << 20)
+	if err != nil {
+		t.Fatal(err)
 	}
-	a.used++
-	return a.arena
+	t.Cleanup(arena.Destroy)
+	return arena
 }
 
 // workload is what is done to a disk that fails: it remembers which values a key
 // may have now.
 type workload struct {
 	s     *local.Stronghold
-	arena *arenas
+	arena *memory.Arena
 	mu    sync.Mutex
 	want  map[string][]string // key → values that are allowed, "" for none
 }
@@ -121,7 +111,13 @@ func (w *workload) check(t *testing.T, d *faultDisk, what string) {
 	if err := w.s.Client().Unlock(t.Context(), []byte(passphrase)); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	w.holds(t, w.s.Client(), what)
+	w.holds(t, what, func(key string) (string, error) {
+		v, err := get(t.Context(), w.s, key)
+		if errors.Is(err, protocol.ErrNotFound) {
+			err = nil
+		}
+		return string(v), err
+	})
 	if err := put(t.Context(), w.s, "after", []byte("x")); err != nil {
 		t.Fatalf("%s: a change after it: %v", what, err)
 	}
@@ -131,14 +127,11 @@ func (w *workload) check(t *testing.T, d *faultDisk, what string) {
 }
 
 // holds fails unless every key has a value that it may have.
-func (w *workload) holds(t *testing.T, c protocol.Client, what string) {
+func (w *workload) holds(t *testing.T, what string, get func(key string) (string, error)) {
 	t.Helper()
 	for key, allowed := range w.want {
-		var v string
-		resp, err := c.Do(t.Context(), &protocol.Request{Operation: "store.get", Location: &protocol.Location{Client: []byte("c"), Vault: []byte(key)}})
-		if err == nil {
-			v = string(resp.Value)
-		} else if !errors.Is(err, protocol.ErrNotFound) {
+		v, err := get(key)
+		if err != nil {
 			t.Fatalf("%s: %s: %v", what, key, err)
 		}
 		if !slices.Contains(allowed, v) {
@@ -150,25 +143,26 @@ func (w *workload) holds(t *testing.T, c protocol.Client, what string) {
 // read is check in this process, without going on: it takes a hundredth of the time.
 func (w *workload) read(t *testing.T, d *faultDisk, path, what string) {
 	t.Helper()
-	arena := w.arena.next(t)
-	e, err := engine.New(arena)
+	state, err := snapshot.Read(bytes.NewReader(d.names[path].cache), func(h *snapshot.Header) (*snapshot.Keys, error) {
+		root, err := h.Open([]byte(passphrase), snapshot.MaxCost)
+		if err != nil {
+			return nil, err
+		}
+		return snapshot.KeysOf(w.arena, root)
+	}, snapshot.Options{Arena: w.arena})
 	if err != nil {
-		t.Fatal(err)
-	}
-	c := protocol.Client{H: e}
-	key, err := c.Do(t.Context(), &protocol.Request{Operation: "zone.key"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	unlock := &protocol.Request{Id: protocol.NewID(), Operation: "node.unlock"}
-	if unlock.Secret, err = protocol.Seal(key.PublicKey, unlock, "secret", protocol.ToZone, []byte(passphrase)); err != nil {
-		t.Fatal(err)
-	}
-	unlock.Operation, unlock.Snapshot = "zone.open", d.names[path].cache
-	if _, err := c.Do(t.Context(), unlock); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	w.holds(t, c, what)
+	defer state.Close()
+	w.holds(t, what, func(key string) (string, error) {
+		it, err := state.DB.Get(vault.ClientID([]byte("c")), []byte(key))
+		if errors.Is(err, vault.ErrNotFound) {
+			return "", nil
+		} else if err != nil {
+			return "", err
+		}
+		return string(it.Value), nil
+	})
 	noneInTheClear(t, d, what)
 }
 
@@ -190,7 +184,7 @@ func TestCrash(t *testing.T) {
 	path := filepath.Join(cfg.Home, "vault.stronghold")
 	empty := emptySnapshot(t)
 	rnd := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	arena := new(arenas)
+	arena := newArena(t)
 	once := func(f fault) (*faultDisk, *workload) {
 		d := newFaultDisk(path, empty)
 		s.SetDisk(d)
@@ -209,7 +203,7 @@ func TestCrash(t *testing.T) {
 	d, w := once(fault{})
 	total := d.ops
 	w.check(t, d, "without a fault")
-	points := rounds(400, 10_000)
+	points := rounds(300, 10_000)
 	if raceDetector {
 		points = 10
 	}
@@ -243,7 +237,7 @@ func TestFailedSync(t *testing.T) {
 	s := open(t, cfg)
 	path := filepath.Join(cfg.Home, "vault.stronghold")
 	rnd := rand.New(rand.NewPCG(1, 2))
-	arena := new(arenas)
+	arena := newArena(t)
 	for _, later := range []bool{false, true} { // whether cutting the file fails too
 		d := newFaultDisk(path, emptySnapshot(t))
 		s.SetDisk(d)
