@@ -21,3 +21,9 @@ func (s *Stronghold) ForgetDeaths() {
 	defer s.mu.Unlock()
 	s.deaths = 0
 }
+
+// InZone is cfg with the zone of another gate.
+func InZone(cfg Config, name string) Config {
+	cfg.zone = name
+	return cfg
+}

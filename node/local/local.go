@@ -64,6 +64,8 @@ type Config struct {
 	Home    string
 	Log     *slog.Logger // nil: nothing is logged
 	Workers int          // requests the zone works on at once; 0: as many as there are processors
+
+	zone string // its name; empty: zoneName. For tests, with a zone that breaks
 }
 
 // Stronghold is an open home. It is a protocol.Handler at the local door, for
@@ -72,6 +74,7 @@ type Stronghold struct {
 	home     string
 	log      *slog.Logger
 	workers  int
+	zoneName string
 	identity []byte
 	settings Settings
 	state    *state
@@ -99,7 +102,8 @@ type Stronghold struct {
 // until it is given the passphrase. Errors are [ErrNoHome], [ErrInUse], a
 // [*HomeError], and what the zone could not be started for.
 func Open(ctx context.Context, cfg Config) (_ *Stronghold, err error) {
-	s := &Stronghold{home: cfg.Home, log: cfg.Log, workers: cfg.Workers, disk: systemDisk{}, hashing: make(chan struct{}, 1), stop: make(chan struct{})}
+	s := &Stronghold{home: cfg.Home, log: cfg.Log, workers: cfg.Workers, zoneName: cfg.zone, disk: systemDisk{},
+		hashing: make(chan struct{}, 1), stop: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

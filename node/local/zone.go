@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func call(ctx context.Context, zone *sandbox.Zone, req *protocol.Request) (*prot
 }
 
 func (s *Stronghold) startZone(ctx context.Context) (*sandbox.Zone, error) {
-	return sandbox.Start(ctx, sandbox.Config{Name: zoneName, Workers: s.workers})
+	return sandbox.Start(ctx, sandbox.Config{Name: cmp.Or(s.zoneName, zoneName), Workers: s.workers})
 }
 
 // setZone makes zone the one that is asked, and watches it. s.mu is held, or s
