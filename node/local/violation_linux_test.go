@@ -35,8 +35,8 @@ var breaks = map[string]func(){
 	"another write": func() { syscall.Write(1, []byte("x")) },
 }
 
-// fault is what Go does not recover from, and panicking what it does.
-const fault, panicking = "fault", "panic"
+// fatal is what Go does not recover from, and panicking what it does.
+const fatal, panicking = "fatal", "panic"
 
 func init() {
 	sandbox.Gate(breaking, engine.ArenaSize, func(in sandbox.Inside) (sandbox.Handler, error) {
@@ -50,7 +50,7 @@ func init() {
 				switch what := string(req.Message); {
 				case breaks[what] != nil:
 					breaks[what]()
-				case what == fault:
+				case what == fatal:
 					new(sync.Mutex).Unlock()
 				case what == panicking:
 					panic("a secret value")
@@ -176,7 +176,7 @@ func TestNoCrashLoop(t *testing.T) {
 	kill := func() {
 		t.Helper()
 		unlock(t, s)
-		if _, err := c.Sign(t.Context(), loc(t, "c/v/r"), []byte(fault)); !errors.Is(err, protocol.ErrLocked) {
+		if _, err := c.Sign(t.Context(), loc(t, "c/v/r"), []byte(fatal)); !errors.Is(err, protocol.ErrLocked) {
 			t.Fatalf("the killing request is answered with %v", err)
 		}
 	}
