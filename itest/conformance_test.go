@@ -93,6 +93,7 @@ func TestConformance(t *testing.T) {
 			t.Run("paths", s.testPaths)
 			t.Run("versions", s.testVersions)
 			t.Run("hints", s.testHints)
+			t.Run("session", s.testSession)
 			t.Run("callers", s.testCallers)
 			t.Run("contexts", s.testContexts)
 			t.Run("frames", s.testFrames)
@@ -342,6 +343,9 @@ var conformance = map[string]func(*testing.T, *suite){
 	"aes.wrap":        testWrap,
 	"bip39.generate":  testMnemonic,
 	"bip39.recover":   testRecover,
+	"client.create":   testClient,
+	"client.list":     with("client.create"),
+	"client.purge":    with("client.create"),
 	"ed25519.sign":    testSign,
 	"key.generate":    testGenerate,
 	"key.import":      testImport,
@@ -377,10 +381,12 @@ var conformance = map[string]func(*testing.T, *suite){
 	"store.list":      testStoreList,
 	"store.put":       testStore,
 	"store.remove":    with("store.put"),
+	"store.swap":      testSwap,
 	"vault.collect":   with("snapshot.save"),
 	"zone.abort":      testSteps,
 	"zone.adopt":      with("zone.fold"),
 	"zone.carry":      with("zone.fold"),
+	"zone.collect":    testCollect,
 	"zone.commit":     with("zone.abort"),
 	"zone.create":     testCreate,
 	"zone.fold":       testFold,

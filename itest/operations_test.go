@@ -191,12 +191,15 @@ func (s *suite) list(t testing.TB, loc *protocol.Location, limit uint32) (names 
 }
 
 func testList(t *testing.T, s *suite) {
-	if got := s.list(t, s.in("nowhere"), 10); len(got) != 0 {
-		t.Errorf("an absent vault has %q", got)
+	for _, loc := range []*protocol.Location{s.in("nowhere"), {Client: []byte(s.client)}} {
+		s.want(t, protocol.Status_NOT_FOUND, &protocol.Request{Operation: "record.list", Location: loc}) // there is no such client
 	}
 	const n = 5
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
 		s.generate(t, s.at("keys", name))
+	}
+	if got := s.list(t, s.in("nowhere"), 10); len(got) != 0 {
+		t.Errorf("an absent vault has %q", got)
 	}
 	s.generate(t, s.at("other", "f"))
 

@@ -247,9 +247,7 @@ func testStoreList(t *testing.T, s *suite) {
 		t.Helper()
 		return s.want(t, protocol.Status_OK, &protocol.Request{Operation: "store.list", Location: client, Limit: limit, After: after})
 	}
-	if resp := list(0, nil); len(resp.Entries) != 0 {
-		t.Errorf("an empty store has %v", resp.Entries)
-	}
+	s.want(t, protocol.Status_NOT_FOUND, &protocol.Request{Operation: "store.list", Location: client}) // there is no such client
 	const all = "abcde"
 	for _, name := range all {
 		s.want(t, protocol.Status_OK, &protocol.Request{Operation: "store.put", Location: s.key(string(name)), Value: []byte("v"), TtlMs: 3600_000})

@@ -86,5 +86,5 @@ func entryFor(rules *permissions.Rules, id string, op *protocol.Operation, e *pr
 	if !rules.Check(id, op, accesses).Allowed {
 		return nil
 	}
-	return &protocol.Entry{Location: path, Kind: e.Kind, Flags: e.Flags, Hint: e.Hint, CreatedMs: e.CreatedMs, ChangedMs: e.ChangedMs, ExpiresMs: e.ExpiresMs}
+	return &protocol.Entry{Location: path, Kind: e.Kind, Flags: e.Flags, Hint: e.Hint, CreatedMs: e.CreatedMs, ChangedMs: e.ChangedMs, ExpiresMs: e.ExpiresMs, Version: e.Version}
 }

@@ -35,6 +35,7 @@ func requests(t *testing.T) map[string]*protocol.Request {
 		"store.list":      {Location: location(t, "wallet")},
 		"store.put":       {Location: key, Value: []byte("red")},
 		"store.remove":    {Location: key},
+		"store.swap":      {Location: key, Value: []byte("red"), IfAbsent: true},
 		"zone.key":        {Location: record},
 	}
 	for name, req := range out {

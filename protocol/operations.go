@@ -79,6 +79,8 @@ var (
 	putAt   = Field{Name: "location", Required: true, Needs: StoreWrite, Shape: ShapeStore}
 	getAt   = Field{Name: "location", Required: true, Needs: StoreRead, Shape: ShapeStore}
 	hashKey = Field{Name: "hash_key", Inner: true, Doc: "between node and zone only: of the zone that hashes for it"}
+	ttl     = Field{Name: "ttl_ms", Doc: "how long it lives; for ever, if absent"}
+	session = Field{Name: "session", Doc: "in the store that is never saved, and gone when it is locked"}
 	page    = []Field{{Name: "after", Doc: "`next` of the page before"}, {Name: "limit", Doc: "entries, at most 1000"}}
 )
 
@@ -101,6 +103,11 @@ var Operations = []Operation{
 		In: []Field{writeAt, hint, over, flagsIn, {Name: "language", Doc: "english or japanese"}, {Name: "secret", Required: true, Doc: "the words, sealed to the zone's key"},
 			{Name: "passphrase", Doc: "sealed to the zone's key"}},
 		Out: []string{"kind", "version"}},
+	{Name: "client.create", Door: DoorLocal, Doc: "make a client that holds nothing; writing makes one too, this says that it is new", Changes: true,
+		In: []Field{{Name: "location", Required: true, Shape: ShapeClient, Doc: "the client"}}},
+	{Name: "client.list", Door: DoorLocal, Doc: "list clients, and how much each holds, a page at a time", In: page, Out: []string{"clients", "next"}},
+	{Name: "client.purge", Door: DoorLocal, Doc: "take a client away with all it holds: nothing stays", Changes: true,
+		In: []Field{{Name: "location", Required: true, Shape: ShapeClient, Doc: "the client"}}},
 	{Name: "ed25519.sign", Door: DoorPeer, Doc: "sign a message (RFC 8032)",
 		In:  []Field{useAt, {Name: "message", Required: true, Doc: "may be empty"}},
 		Out: []string{"signature"}},
@@ -166,18 +173,25 @@ var Operations = []Operation{
 			{Name: "dry_run", Doc: "change nothing, tell what would come"}, over, {Name: "skip_large", Doc: "leave out what is larger than its limit, instead of all"}, hashKey},
 		Out: []string{"imported", "job", "snapshot"}},
 	{Name: "snapshot.save", Door: DoorLocal, Doc: "write the whole state as a fresh file: what was revoked is not in it"},
-	{Name: "store.get", Door: DoorPeer, Doc: "read a value of a client's store", In: []Field{getAt}, Out: []string{"value", "entries"}},
+	{Name: "store.get", Door: DoorPeer, Doc: "read a value of a client's store", In: []Field{getAt, session}, Out: []string{"value", "entries"}},
 	{Name: "store.list", Door: DoorPeer, Doc: "list the keys of a client's store, a page at a time",
-		In:  append([]Field{{Name: "location", Required: true, Needs: StoreRead, Shape: ShapeClient, Doc: "the client"}}, page...),
+		In: append([]Field{{Name: "location", Required: true, Needs: StoreRead, Shape: ShapeClient, Doc: "the client"},
+			{Name: "prefix", Doc: "only keys that begin so"}, session}, page...),
 		Out: []string{"entries", "next"}},
 	{Name: "store.put", Door: DoorPeer, Doc: "write a value to a client's store", Changes: true,
-		In: []Field{putAt, {Name: "value", Required: true, Doc: "at most 64 KiB; may be empty"}, {Name: "ttl_ms", Doc: "how long it lives; for ever, if absent"}}},
-	{Name: "store.remove", Door: DoorPeer, Doc: "take a value out of a client's store", Changes: true, In: []Field{putAt}},
+		In:  []Field{putAt, {Name: "value", Required: true, Doc: "at most 64 KiB; may be empty"}, ttl, session},
+		Out: []string{"version"}},
+	{Name: "store.remove", Door: DoorPeer, Doc: "take a value out of a client's store", Changes: true, In: []Field{putAt, session}},
+	{Name: "store.swap", Door: DoorPeer, Doc: "write a value to a client's store, if what is there is what is expected", Changes: true,
+		In: []Field{{Name: "location", Required: true, Needs: StoreWrite, Also: StoreRead, Shape: ShapeStore}, {Name: "value", Required: true, Doc: "at most 64 KiB; may be empty"},
+			{Name: "if_absent", Doc: "nothing is there"}, {Name: "if_value", Doc: "this value is there"}, {Name: "if_version", Doc: "a value with this version is there"}, ttl, session},
+		Out: []string{"version"}},
 	{Name: "vault.collect", Door: DoorLocal, Doc: "wipe what was revoked from the file, too"},
 	{Name: "zone.abort", Door: DoorZone, Doc: "undo a staged change, and all after it",
 		In: []Field{{Name: "sequence", Required: true}}},
 	{Name: "zone.adopt", Door: DoorZone, Doc: "go on with the file that zone.fold gave: it is on the disk"},
 	{Name: "zone.carry", Door: DoorZone, Doc: "give the changes since, sealed for the file that zone.fold gave, a part at a time", Out: []string{"snapshot", "more"}},
+	{Name: "zone.collect", Door: DoorZone, Doc: "overwrite the ciphertext of what was revoked or replaced"},
 	{Name: "zone.commit", Door: DoorZone, Doc: "let a staged change, and all before it, be seen",
 		In: []Field{{Name: "sequence", Required: true}}},
 	{Name: "zone.create", Door: DoorZone, Doc: "make an empty snapshot under a new root key",
@@ -330,6 +344,14 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 	case "flags":
 		if wrong := checkFlags(req.Flags); wrong != "" {
 			return Invalid("flags", wrong)
+		}
+	case "if_value":
+		if len(req.IfValue) > MaxValue {
+			return Invalid("if_value", fmt.Sprintf("at most %d bytes", MaxValue))
+		}
+	case "prefix":
+		if len(req.Prefix) > MaxSegment {
+			return Invalid("prefix", fmt.Sprintf("at most %d bytes", MaxSegment))
 		}
 	case "wrapped":
 		if len(req.Wrapped) > MaxSecret+WrapOverhead {

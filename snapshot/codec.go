@@ -187,6 +187,8 @@ const (
 	editRecord = 'r' // puts a record or a tombstone
 	editItem   = 'p' // puts an item into the store
 	editRemove = 'd' // takes one out
+	editClient = 'c' // makes sure that there is a client
+	editPurge  = 'x' // takes a client away
 )
 
 func appendChange(b []byte, c *vault.Change) []byte {
@@ -197,6 +199,10 @@ func appendChange(b []byte, c *vault.Change) []byte {
 		b = append(b, e.Client[:]...)
 		b = appendName(b, e.ClientName)
 		switch {
+		case e.Purge:
+			b = append(b, editPurge)
+		case e.Record == nil && e.Item == nil:
+			b = append(b, editClient)
 		case e.Record != nil:
 			b = append(b, editRecord)
 			b = append(b, e.Vault[:]...)
@@ -223,6 +229,12 @@ func (d *decoder) change() (*vault.Change, error) {
 			e.Item = d.item(false)
 		case editRemove:
 			e.Item = d.item(true)
+		case editClient:
+		case editPurge:
+			e.Purge = true
+			if e.ClientName != nil {
+				d.fail()
+			}
 		default:
 			d.fail()
 		}

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 )
@@ -13,12 +14,16 @@ type Change struct {
 }
 
 // Edit puts a record, or a tombstone, at a place; or an item into a client's
-// store, or takes it out.
+// store, or takes it out; or takes a client away. With none of these it makes
+// sure that there is a client.
 type Edit struct {
 	Client, Vault         ID     // no vault with Item
 	ClientName, VaultName []byte // sealed; nil when known already, or not known at all
 	Record                *Record
 	Item                  *Item
+	Purge                 bool // the client goes, with all it holds
+
+	grows storeSize // by how much Item changes the store
 }
 
 // Tx is a change that is being prepared.
@@ -35,6 +40,9 @@ type ahead struct {
 	records map[[3]ID]*Record
 	items   map[itemAt]*Item
 	next    map[[2]ID]uint64 // numbers of the next counter records, where an edit has moved them
+	there   map[ID]*Edit     // clients, by the last edit
+	purged  map[ID]*Edit     // clients that were purged: what was there before does not count
+	stores  map[ID]storeSize // by how much edits change them
 }
 
 // itemAt is where an item lies.
@@ -45,10 +53,21 @@ type itemAt struct {
 
 func (a *ahead) add(e *Edit) {
 	if a.records == nil {
-		*a = ahead{map[[3]ID]*Record{}, map[itemAt]*Item{}, map[[2]ID]uint64{}}
+		*a = ahead{map[[3]ID]*Record{}, map[itemAt]*Item{}, map[[2]ID]uint64{}, map[ID]*Edit{}, map[ID]*Edit{}, map[ID]storeSize{}}
 	}
+	if e.Purge {
+		maps.DeleteFunc(a.records, func(at [3]ID, _ *Record) bool { return at[0] == e.Client })
+		maps.DeleteFunc(a.items, func(at itemAt, _ *Item) bool { return at.client == e.Client })
+		maps.DeleteFunc(a.next, func(at [2]ID, _ uint64) bool { return at[0] == e.Client })
+		delete(a.there, e.Client)
+		delete(a.stores, e.Client)
+		a.purged[e.Client] = e
+		return
+	}
+	a.there[e.Client] = e
 	if it := e.Item; it != nil {
 		a.items[itemAt{e.Client, string(it.Key)}] = it
+		a.stores[e.Client] = a.stores[e.Client].plus(e.grows)
 	}
 	if r := e.Record; r != nil {
 		a.records[[3]ID{e.Client, e.Vault, r.ID}] = r
@@ -60,9 +79,22 @@ func (a *ahead) add(e *Edit) {
 
 // remove forgets an edit that was committed, unless a later one is in its place.
 func (a *ahead) remove(e *Edit) {
+	if a.there[e.Client] == e {
+		delete(a.there, e.Client)
+	}
+	if a.purged[e.Client] == e {
+		delete(a.purged, e.Client)
+	}
 	if it := e.Item; it != nil {
 		if at := (itemAt{e.Client, string(it.Key)}); a.items[at] == it {
 			delete(a.items, at)
+		}
+		switch left := a.stores[e.Client].plus(e.grows.negative()); {
+		case a.purged[e.Client] != nil: // by a later edit: it was not counted any more
+		case left == storeSize{}:
+			delete(a.stores, e.Client)
+		default:
+			a.stores[e.Client] = left
 		}
 	}
 	if r := e.Record; r != nil {
@@ -109,6 +141,7 @@ func (db *DB) Commit(seq uint64) error {
 		db.mu.Lock()
 		db.apply(db.staged[0])
 		db.mu.Unlock()
+		db.wipePurged()
 		for i := range db.staged[0].Edits {
 			db.ahead.remove(&db.staged[0].Edits[i])
 		}
@@ -150,6 +183,7 @@ func (db *DB) Apply(c *Change) error {
 	}
 	db.seq = c.Sequence
 	db.apply(c)
+	db.wipePurged()
 	return nil
 }
 
@@ -161,6 +195,10 @@ func (db *DB) apply(c *Change) {
 }
 
 func (db *DB) put(e *Edit) {
+	if e.Purge {
+		db.purge(e.Client)
+		return
+	}
 	c := db.client(e.Client)
 	if e.ClientName != nil && (c.name == nil || c.heard) {
 		c.name, c.heard = e.ClientName, false
@@ -168,6 +206,9 @@ func (db *DB) put(e *Edit) {
 	if e.Item != nil {
 		db.putItem(e.Client, c, e.Item)
 		return
+	}
+	if e.Record == nil && e.Vault == (ID{}) {
+		return // of the client alone
 	}
 	v, ok := get(c.vaults, e.Vault)
 	if !ok {
@@ -178,12 +219,21 @@ func (db *DB) put(e *Edit) {
 		v.name, v.heard = e.VaultName, false
 		if ok { // it was there without a name, and may hold versions
 			if path, err := db.openName(Place{Client: e.Client, Vault: e.Vault}, vaultName, e.VaultName); err == nil {
-				v.number(path)
+				db.number(v, path)
 			}
 		}
 	}
 	if r := e.Record; r != nil {
-		v.records.set(r)
+		old, replaced := v.records.set(r)
+		if replaced {
+			db.gone(old)
+			if !old.revoked() {
+				v.live--
+			}
+		}
+		if !r.Revoked {
+			v.live++
+		}
 		if r.Counter && r.Number >= v.next {
 			v.next = r.Number + 1
 		}
@@ -248,6 +298,9 @@ func (tx *Tx) latest(p Place) *Record {
 		if r, ok := a.records[at]; ok {
 			return r
 		}
+		if a.purged[p.Client] != nil {
+			return nil
+		}
 	}
 	if _, v := tx.committed(p); v != nil {
 		return v.records.get(p.Record)
@@ -258,16 +311,20 @@ func (tx *Tx) latest(p Place) *Record {
 // next is the number of the next counter record of p's vault.
 func (tx *Tx) next(p Place) uint64 {
 	at := [2]ID{p.Client, p.Vault}
-	next := max(tx.own.next[at], tx.db.ahead.next[at])
+	next := tx.own.next[at]
+	if tx.own.purged[p.Client] == nil {
+		next = max(next, tx.db.ahead.next[at])
+	}
 	if _, v := tx.committed(p); v != nil {
 		next = max(next, v.next)
 	}
 	return next
 }
 
+// committed is what this change finds at p below all that is staged.
 func (tx *Tx) committed(p Place) (*client, *vault) {
 	c, ok := get(tx.db.clients, p.Client)
-	if !ok {
+	if !ok || tx.own.purged[p.Client] != nil || tx.db.ahead.purged[p.Client] != nil {
 		return nil, nil
 	}
 	v, _ := get(c.vaults, p.Vault)
@@ -342,6 +399,11 @@ func (tx *Tx) Revoke(p Place) error {
 // add completes an edit with where it is, and with the names that the DB does not have yet.
 func (tx *Tx) add(p Place, e Edit) (err error) {
 	e.Client = p.Client
+	if e.Purge {
+		tx.edits = append(tx.edits, e)
+		tx.own.add(&e)
+		return nil
+	}
 	c, v := tx.committed(p)
 	newClient := p.ClientName != nil && (c == nil || c.name == nil || c.heard)
 	newVault := false

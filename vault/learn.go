@@ -51,7 +51,7 @@ func (db *DB) learn(p Place) (err error) {
 			return err
 		}
 		v.heard = true
-		v.number(p.VaultName)
+		db.number(v, p.VaultName)
 	}
 	return nil
 }
@@ -68,9 +68,16 @@ func (db *DB) learnRecord(r *Record, p Place, secret []byte) {
 	if c, ok := get(db.clients, p.Client); ok {
 		if v, ok := get(c.vaults, p.Vault); ok {
 			if now := v.records.get(r.ID); now != nil && now.rest == r.rest { // else it has changed meanwhile
-				v.records.set(&named)
+				db.renew(v, &named)
 			}
 		}
+	}
+}
+
+// renew puts r, of which more is known now, in its own place.
+func (db *DB) renew(v *vault, r *Record) {
+	if old, replaced := v.records.set(r); replaced {
+		db.gone(old)
 	}
 }
 
@@ -84,7 +91,7 @@ const (
 
 // number finds the counter records among those of a vault whose path has just become known: an id alone does not tell
 // that it is of a version. The head is behind the last one that is found.
-func (v *vault) number(path []byte) {
+func (db *DB) number(v *vault, path []byte) {
 	for n, gap := uint64(0), 0; gap < maxGap && n < maxProbes; n++ {
 		r := v.records.get(CounterID(path, n))
 		if r == nil {
@@ -95,7 +102,7 @@ func (v *vault) number(path []byte) {
 		if !r.Counter {
 			numbered := *r
 			numbered.Counter, numbered.Number = true, n
-			v.records.set(&numbered)
+			db.renew(v, &numbered)
 		}
 		v.next = max(v.next, n+1)
 	}

@@ -154,8 +154,11 @@ func (rs records) get(id ID) *Record {
 	return s.record()
 }
 
-// set puts r in the place of what has its id.
-func (rs records) set(r *Record) { rs.tree.Set(spotOf(pack(r))) }
+// set puts r in the place of what has its id, and returns that.
+func (rs records) set(r *Record) (old packed, replaced bool) {
+	s, replaced := rs.tree.Set(spotOf(pack(r)))
+	return s.packed, replaced
+}
 
 // load is set, and quicker if the id is above all others.
 func (rs records) load(r *Record) { rs.tree.Load(spotOf(pack(r))) }

@@ -20,6 +20,31 @@ type Item struct {
 // MaxValue is the largest value of a store, in bytes.
 const MaxValue = 64 << 10
 
+// What a client's store may have, if nobody says (see [DB.LimitStores]).
+const (
+	DefaultStoreBytes  = 64 << 20 // of keys and values
+	DefaultStoreValues = 1 << 20
+)
+
+// LimitStores says how many bytes of keys and values, and how many values, the store
+// of a client may have. What is there already stays. It is called before the DB is shared.
+func (db *DB) LimitStores(bytes, values int) { db.storeBytes, db.storeValues = bytes, values }
+
+// storeSize is how much a store has, or by how much something changes that.
+type storeSize struct{ bytes, values int }
+
+func (a storeSize) plus(b storeSize) storeSize {
+	return storeSize{a.bytes + b.bytes, a.values + b.values}
+}
+func (a storeSize) negative() storeSize { return storeSize{-a.bytes, -a.values} }
+
+func (it *Item) size() storeSize {
+	if it == nil || it.Removed {
+		return storeSize{}
+	}
+	return storeSize{len(it.Key) + len(it.Value), 1}
+}
+
 type store = btree.BTreeG[*Item]
 
 func newStore() *store {
@@ -66,17 +91,24 @@ func (db *DB) Get(clientID ID, key []byte) (*Item, error) {
 }
 
 // Items returns up to limit items of a client's store, in the order of their
-// keys: those after the key after. more says that there are others.
-func (db *DB) Items(clientID ID, after []byte, limit int) (page []*Item, more bool) {
+// keys: those that begin with prefix, after the key after. more says that there
+// are others. A client that does not exist is [ErrNotFound].
+func (db *DB) Items(clientID ID, prefix, after []byte, limit int) (page []*Item, more bool, err error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	c, ok := get(db.clients, clientID)
 	if !ok {
-		return nil, false
+		return nil, false, ErrNotFound
 	}
 	now := db.now().UnixMilli()
-	c.store.Ascend(&Item{Key: after}, func(it *Item) bool {
+	from := after
+	if bytes.Compare(from, prefix) < 0 {
+		from = prefix
+	}
+	c.store.Ascend(&Item{Key: from}, func(it *Item) bool {
 		switch {
+		case !bytes.HasPrefix(it.Key, prefix):
+			return false
 		case it.expired(now) || after != nil && bytes.Equal(it.Key, after):
 		case len(page) == limit:
 			more = true
@@ -86,7 +118,15 @@ func (db *DB) Items(clientID ID, after []byte, limit int) (page []*Item, more bo
 		}
 		return true
 	})
-	return page, more
+	return page, more, nil
+}
+
+// Expires says when the first of all items ends, in ms since the Unix epoch.
+func (db *DB) Expires() (at int64, ok bool) {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	e, ok := db.expiries.Min()
+	return e.at, ok
 }
 
 // Sweep drops what has expired from memory; the file loses it when it is written
@@ -104,6 +144,7 @@ func (db *DB) Sweep() (n int) {
 		if c, ok := get(db.clients, e.client); ok {
 			if it, ok := c.store.Get(&Item{Key: []byte(e.key)}); ok && it.Expires == e.at {
 				c.store.Delete(it)
+				c.bytes -= it.size().bytes
 				n++
 			}
 		}
@@ -118,6 +159,7 @@ func (db *DB) putItem(clientID ID, c *client, it *Item) {
 	} else {
 		old, _ = c.store.Set(it)
 	}
+	c.bytes += it.size().bytes - old.size().bytes
 	if old != nil && old.Expires != 0 {
 		db.expiries.Delete(expiry{old.Expires, clientID, string(old.Key)})
 	}
@@ -128,19 +170,68 @@ func (db *DB) putItem(clientID ID, c *client, it *Item) {
 
 // Item returns the item at key as this change sees it, or [ErrNotFound].
 func (tx *Tx) Item(clientID ID, key []byte) (*Item, error) {
-	at := itemAt{clientID, string(key)}
-	found, ok := tx.own.items[at]
-	if !ok {
-		found, ok = tx.db.ahead.items[at]
-	}
-	if c, there := get(tx.db.clients, clientID); !ok && there {
-		found, _ = c.store.Get(&Item{Key: key})
-	}
+	found := tx.item(clientID, key)
 	if found == nil || found.Removed || found.expired(tx.stamp.UnixMilli) {
 		return nil, ErrNotFound
 	}
 	return found, nil
 }
+
+// item is what is at key, even if it was removed or has expired; nil if nothing was ever.
+func (tx *Tx) item(clientID ID, key []byte) *Item {
+	at := itemAt{clientID, string(key)}
+	for _, a := range []*ahead{&tx.own, &tx.db.ahead} {
+		if it, ok := a.items[at]; ok {
+			return it
+		}
+		if a.purged[clientID] != nil {
+			return nil
+		}
+	}
+	if c, _ := tx.committed(Place{Client: clientID}); c != nil {
+		it, _ := c.store.Get(&Item{Key: key})
+		return it
+	}
+	return nil
+}
+
+// size is how much a client's store has as this change sees it. What has expired
+// counts until it is swept.
+func (tx *Tx) size(clientID ID) storeSize {
+	n := tx.own.stores[clientID]
+	if tx.own.purged[clientID] == nil {
+		n = n.plus(tx.db.ahead.stores[clientID])
+	}
+	if c, _ := tx.committed(Place{Client: clientID}); c != nil {
+		n = n.plus(storeSize{c.bytes, c.store.Len()})
+	}
+	return n
+}
+
+// Expect is what somebody who writes a value expects to find there.
+type Expect struct {
+	Absent  bool
+	Value   []byte // nil: any
+	Version uint64 // the change that wrote it; 0: any
+}
+
+// Expect returns [ErrExists] if there is a value where none is expected, and
+// [ErrConflict] if there is none, or another than is expected.
+func (tx *Tx) Expect(clientID ID, key []byte, x Expect) error {
+	it, err := tx.Item(clientID, key)
+	switch {
+	case x.Absent && err == nil:
+		return ErrExists
+	case x.Absent:
+		return nil
+	case err != nil, x.Value != nil && !bytes.Equal(x.Value, it.Value), x.Version != 0 && x.Version != it.Changed.Sequence:
+		return ErrConflict
+	}
+	return nil
+}
+
+// Sequence is the number that this change will have.
+func (tx *Tx) Sequence() uint64 { return tx.stamp.Sequence }
 
 // PutItem writes a value to a client's store. expires is in ms since the Unix
 // epoch, 0 for never.
@@ -148,7 +239,13 @@ func (tx *Tx) PutItem(p Place, key, value []byte, expires int64) error {
 	if len(value) > MaxValue || max(len(key), len(p.ClientName)) > MaxName {
 		return ErrTooLarge
 	}
-	return tx.add(p, Edit{Item: &Item{Key: key, Value: value, Expires: expires, Changed: tx.stamp}})
+	it := &Item{Key: key, Value: value, Expires: expires, Changed: tx.stamp}
+	grows := it.size().plus(tx.item(p.Client, key).size().negative())
+	now := tx.size(p.Client).plus(grows)
+	if grows.bytes > 0 && now.bytes > tx.db.storeBytes || grows.values > 0 && now.values > tx.db.storeValues {
+		return ErrFull
+	}
+	return tx.add(p, Edit{Item: it, grows: grows})
 }
 
 // RemoveItem takes a value out of a client's store.
@@ -156,5 +253,5 @@ func (tx *Tx) RemoveItem(p Place, key []byte) error {
 	if _, err := tx.Item(p.Client, key); err != nil {
 		return err
 	}
-	return tx.add(p, Edit{Item: &Item{Key: key, Removed: true, Changed: tx.stamp}})
+	return tx.add(p, Edit{Item: &Item{Key: key, Removed: true, Changed: tx.stamp}, grows: tx.item(p.Client, key).size().negative()})
 }

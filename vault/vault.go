@@ -18,8 +18,10 @@
 package vault
 
 import (
+	"cmp"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stronghold-go/stronghold/sandbox/memory"
@@ -33,6 +35,8 @@ var (
 	ErrDamaged  = errors.New("vault: a record does not open")
 	ErrTooLarge = errors.New("vault: larger than its limit")
 	ErrDisabled = errors.New("vault: the record is disabled")
+	ErrFull     = errors.New("vault: the client's store is full")
+	ErrConflict = errors.New("vault: what is there is not what was expected")
 	ErrSame     = errors.New("vault: it is there already: both places are the same")
 )
 
@@ -59,6 +63,13 @@ type DB struct {
 	clients  *tree[*client]
 	expiries *btree.BTreeG[expiry] // of all stores, soonest first
 	done     uint64                // of the last change that was committed
+	purged   []*client             // whose records are still to be overwritten
+
+	losses atomic.Uint64 // places that lost what was there
+	wiping atomic.Int64  // pieces that are still to be overwritten
+	wiped  chan struct{}
+
+	storeBytes, storeValues int // that a client's store may have
 }
 
 type client struct {
@@ -66,6 +77,7 @@ type client struct {
 	heard  bool   // the name is in no change: see learn.go
 	vaults *tree[*vault]
 	store  *store
+	bytes  int // of the store's keys and values
 }
 
 type vault struct {
@@ -73,6 +85,7 @@ type vault struct {
 	heard   bool
 	next    uint64 // number of the next counter record
 	records records
+	live    int // records that are not revoked
 }
 
 // tree is a map in the order of its ids, copied in constant time.
@@ -98,7 +111,8 @@ func get[T any](t *tree[T], id ID) (v T, ok bool) {
 // opened secrets lie in arena. The DB owns neither.
 func New(arena *memory.Arena, key *memory.Secret, device [8]byte) *DB {
 	return &DB{arena: arena, key: key, device: device, now: time.Now,
-		clients: newTree[*client](), expiries: newExpiries()}
+		clients: newTree[*client](), expiries: newExpiries(), wiped: make(chan struct{}, 1),
+		storeBytes: DefaultStoreBytes, storeValues: DefaultStoreValues}
 }
 
 // Sequence is the number of the last committed change.
@@ -142,21 +156,32 @@ func (db *DB) find(p Place) (*Record, Place, error) {
 
 // Lend opens the record at p into guarded memory and lends its secret to f. The
 // slice must not be kept; it is wiped when f returns, and so is the stack that f
-// used. Errors are [ErrNotFound], [ErrDisabled], [ErrDamaged], memory.ErrFull and what f returns.
+// used. What f made must not be given out if Lend fails: the record may have been
+// revoked or disabled meanwhile. If it was replaced, f is called again. Errors are [ErrNotFound], [ErrDisabled], [ErrDamaged], memory.ErrFull and what f returns.
 func (db *DB) Lend(p Place, f func(r *Record, secret []byte) error) error {
-	r, p, err := db.find(p)
-	if err != nil {
-		return err
-	}
-	if r.Flags&Disabled != 0 {
-		return ErrDisabled
-	}
-	return db.open(r, p, func(name, secret []byte) error {
-		if len(name) == 0 && p.RecordName != nil {
-			db.learnRecord(r, p, secret)
+	for range lendTries {
+		losses := db.losses.Load()
+		r, at, err := db.find(p)
+		if err != nil {
+			return err
 		}
-		return f(r, secret)
-	})
+		if r.Flags&Disabled != 0 {
+			return ErrDisabled
+		}
+		err = db.open(r, at, func(name, secret []byte) error {
+			if len(name) == 0 && at.RecordName != nil {
+				db.learnRecord(r, at, secret)
+			}
+			return f(r, secret)
+		})
+		if db.losses.Load() == losses {
+			return err
+		}
+		if again, lost := db.stands(r, at); !again {
+			return cmp.Or(lost, err)
+		}
+	}
+	return ErrNotFound
 }
 
 // Stat returns the record at p without opening it.

@@ -71,7 +71,12 @@ func (db *DB) Load(c ClientView, v VaultView) (add func(*Record)) {
 	loaded, _ := get(db.clients, c.ID)
 	into, _ := get(loaded.vaults, v.ID)
 	into.next = v.Next
-	return into.records.load
+	return func(r *Record) {
+		into.records.load(r)
+		if !r.Revoked {
+			into.live++
+		}
+	}
 }
 
 // LoadItem puts an item of a client's store as a file has it into a DB that

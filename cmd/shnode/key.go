@@ -253,7 +253,7 @@ Of a peer it lists what the policy there lets this node see.`,
 			var entries []*protocol.Entry
 			err := a.ask(cmd.Context(), func(c protocol.Client) (err error) {
 				entries, err = pages(cmd.Context(), c, req)
-				return err
+				return a.hinted(err, protocol.Status_NOT_FOUND, "there is no such client: `shnode key ls` tells what there is")
 			})
 			if err != nil {
 				return err

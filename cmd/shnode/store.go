@@ -43,6 +43,7 @@ func (a *app) askStore(ctx context.Context, req *protocol.Request, f func(*proto
 	return a.ask(ctx, func(c protocol.Client) error {
 		resp, err := c.Do(ctx, req)
 		if err != nil {
+			err = a.hinted(err, protocol.Status_EXISTS, "`shnode store get KEY` tells it; without --if-absent it is replaced")
 			return a.hinted(err, protocol.Status_NOT_FOUND, "`shnode store ls CLIENT` tells what there is; a value that has expired is gone")
 		}
 		return f(resp)
@@ -51,13 +52,25 @@ func (a *app) askStore(ctx context.Context, req *protocol.Request, f func(*proto
 
 func (a *app) storePutCommand() *cobra.Command {
 	var ttl time.Duration
+	var expected string
+	var absent, session bool
+	var version uint64
 	cmd := &cobra.Command{
 		Use:   "put KEY VALUE|-|@FILE",
 		Short: "write a value, for ever or for as long as --ttl says",
 		Long: `put writes a value of at most 64 KiB. What is there under the same key is
 replaced, with its expiry. A VALUE that is - comes from stdin, @FILE from a file,
-byte by byte.`,
+byte by byte.
+
+With --if-absent, --if or --if-version it is written only if what is there is what
+is expected, and else nothing is changed: exit code 1, and the code "exists" or
+"conflict" with --json. That takes the right to read the store, too. With --json
+put tells the version that the value has now.
+
+With --session the value goes to a store that is never saved: it is gone when the
+node is locked or stops.`,
 		Example: `  shnode store put wallet/last-height 81234
+  shnode store put wallet/last-height 81235 --if 81234
   shnode store put wallet/session @token --ttl 15m
   date | shnode store put wallet/checked -`,
 		Args:        takes(2, 2),
@@ -71,6 +84,9 @@ byte by byte.`,
 			if cmd.Flags().Changed("ttl") && ttl < time.Millisecond {
 				return usage("--ttl must be at least 1ms", "without --ttl the value stays for ever")
 			}
+			if absent && (version != 0 || cmd.Flags().Changed("if")) {
+				return usage("--if-absent expects nothing there, and --if or --if-version something", "give one of them")
+			}
 			value, err := a.value(ctx, "the value", args[1])
 			if err != nil {
 				return err
@@ -81,18 +97,38 @@ byte by byte.`,
 			if value == nil {
 				value = []byte{} // there is one, and it is empty
 			}
-			req := &protocol.Request{Operation: "store.put", Location: key, Value: value, TtlMs: uint64(ttl.Milliseconds())}
-			return a.askStore(ctx, req, func(*protocol.Response) error {
-				return a.printIf(map[string]any{"key": key.Text(), "bytes": len(value)})
+			req := &protocol.Request{Operation: "store.put", Location: key, Value: value, TtlMs: uint64(ttl.Milliseconds()), Session: session}
+			if absent || version != 0 || cmd.Flags().Changed("if") {
+				req.Operation, req.IfAbsent, req.IfVersion = "store.swap", absent, version
+			}
+			if cmd.Flags().Changed("if") {
+				if req.IfValue, err = a.value(ctx, "the expected value", expected); err != nil {
+					return err
+				}
+				if req.IfValue == nil {
+					req.IfValue = []byte{}
+				}
+			}
+			return a.askStore(ctx, req, func(resp *protocol.Response) error {
+				return a.printIf(map[string]any{"key": key.Text(), "bytes": len(value), "version": resp.GetVersion()})
 			})
 		},
 	}
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long the value lives, such as 90s or 720h")
+	cmd.Flags().BoolVar(&absent, "if-absent", false, "only if there is no value under this key")
+	cmd.Flags().StringVar(&expected, "if", "", "only if this is the value there: VALUE, - or @FILE")
+	cmd.Flags().Uint64Var(&version, "if-version", 0, "only if the value there has this version, which get and ls tell with --json")
+	sessionFlag(cmd, &session)
 	return cmd
 }
 
+func sessionFlag(cmd *cobra.Command, session *bool) {
+	cmd.Flags().BoolVar(session, "session", false, "of the store that is never saved")
+}
+
 func (a *app) storeGetCommand() *cobra.Command {
-	return &cobra.Command{
+	var session bool
+	cmd := &cobra.Command{
 		Use:   "get KEY",
 		Short: "write a value to stdout, byte by byte",
 		Example: `  shnode store get wallet/last-height
@@ -104,7 +140,7 @@ func (a *app) storeGetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			req := &protocol.Request{Operation: "store.get", Location: key}
+			req := &protocol.Request{Operation: "store.get", Location: key, Session: session}
 			return a.askStore(cmd.Context(), req, func(resp *protocol.Response) error {
 				if !a.json {
 					_, err := a.stdout.Write(resp.Value)
@@ -113,7 +149,7 @@ func (a *app) storeGetCommand() *cobra.Command {
 					}
 					return err
 				}
-				out := map[string]string{"key": key.Text(), "value": base64Text(resp.Value)}
+				out := map[string]any{"key": key.Text(), "value": base64Text(resp.Value)}
 				for _, e := range resp.Entries {
 					describe(out, e)
 				}
@@ -121,10 +157,15 @@ func (a *app) storeGetCommand() *cobra.Command {
 			})
 		},
 	}
+	sessionFlag(cmd, &session)
+	return cmd
 }
 
-// describe adds when a value was written, and when it goes.
-func describe(out map[string]string, e *protocol.Entry) {
+// describe adds when a value was written, by which change, and when it goes.
+func describe(out map[string]any, e *protocol.Entry) {
+	if e.Version != 0 {
+		out["version"] = e.Version
+	}
 	if e.ChangedMs != 0 {
 		out["changed"] = moment(e.ChangedMs)
 	}
@@ -134,7 +175,8 @@ func describe(out map[string]string, e *protocol.Entry) {
 }
 
 func (a *app) storeRemoveCommand() *cobra.Command {
-	return &cobra.Command{
+	var session bool
+	cmd := &cobra.Command{
 		Use:         "rm KEY",
 		Short:       "take a value out",
 		Example:     `  shnode store rm wallet/session`,
@@ -145,22 +187,27 @@ func (a *app) storeRemoveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			req := &protocol.Request{Operation: "store.remove", Location: key}
+			req := &protocol.Request{Operation: "store.remove", Location: key, Session: session}
 			return a.askStore(cmd.Context(), req, func(*protocol.Response) error {
 				a.talkf("removed %s", key.Text())
 				return a.printIf(map[string]string{"removed": key.Text()})
 			})
 		},
 	}
+	sessionFlag(cmd, &session)
+	return cmd
 }
 
 func (a *app) storeListCommand() *cobra.Command {
-	return &cobra.Command{
+	var prefix string
+	var session bool
+	cmd := &cobra.Command{
 		Use:   "ls CLIENT",
 		Short: "list the keys of a client's store",
 		Long: `ls lists the keys of a client's store, in their order. Of a peer it lists what
 the policy there lets this node read.`,
 		Example: `  shnode store ls wallet
+  shnode store ls wallet --prefix last-
   shnode store ls wallet --json | jq -r .key`,
 		Args:        takes(1, 1),
 		Annotations: map[string]string{forPeers: "yes"},
@@ -174,8 +221,8 @@ the policy there lets this node read.`,
 			}
 			var entries []*protocol.Entry
 			err = a.ask(cmd.Context(), func(c protocol.Client) (err error) {
-				entries, err = pages(cmd.Context(), c, &protocol.Request{Operation: "store.list", Location: client})
-				return err
+				entries, err = pages(cmd.Context(), c, &protocol.Request{Operation: "store.list", Location: client, Prefix: []byte(prefix), Session: session})
+				return a.hinted(err, protocol.Status_NOT_FOUND, "`shnode client ls` tells which clients there are")
 			})
 			if err != nil {
 				return err
@@ -184,12 +231,15 @@ the policy there lets this node read.`,
 			return a.printKeys(entries)
 		},
 	}
+	cmd.Flags().StringVar(&prefix, "prefix", "", "only keys that begin so")
+	sessionFlag(cmd, &session)
+	return cmd
 }
 
 func (a *app) printKeys(entries []*protocol.Entry) error {
 	rows := [][]string{{"KEY", "CHANGED", "EXPIRES"}}
 	for _, e := range entries {
-		l := map[string]string{"key": e.Location.Text()}
+		l := map[string]any{"key": e.Location.Text()}
 		describe(l, e)
 		if a.json {
 			if err := a.printJSON(l); err != nil {
@@ -197,7 +247,13 @@ func (a *app) printKeys(entries []*protocol.Entry) error {
 			}
 			continue
 		}
-		rows = append(rows, []string{l["key"], dash(l["changed"]), dash(l["expires"])})
+		when := func(ms uint64) string {
+			if ms == 0 {
+				return "-"
+			}
+			return moment(ms)
+		}
+		rows = append(rows, []string{e.Location.Text(), when(e.ChangedMs), when(e.ExpiresMs)})
 	}
 	switch {
 	case a.json:

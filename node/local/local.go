@@ -180,6 +180,8 @@ func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protoc
 		return s.can(req), nil
 	case "policy.test":
 		return s.testPolicy(req.Text), nil
+	case "client.list":
+		return s.ask(ctx, req)
 	case "snapshot.save", "vault.collect":
 		return s.save()
 	case "policy.show":

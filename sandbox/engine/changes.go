@@ -54,6 +54,7 @@ func (e *Engine) commit(seq uint64) (*protocol.Response, error) {
 		e.ends[0].change = nil
 		e.ends = e.ends[1:]
 	}
+	e.awaitExpiry()
 	return new(protocol.Response), nil
 }
 

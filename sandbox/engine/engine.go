@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/stronghold-go/stronghold/procedures"
 	"github.com/stronghold-go/stronghold/protocol"
@@ -32,6 +33,11 @@ type Engine struct {
 
 	mu    sync.RWMutex
 	state *snapshot.State // nil while locked
+
+	session  *vault.DB  // the store that is never saved; nil while locked
+	expiring sync.Mutex // of what follows
+	expiry   *time.Timer
+	expiryAt int64 // what the timer is for, ms since the Unix epoch
 
 	bringing sync.Mutex
 	opening  *opening // a snapshot that is being brought
@@ -114,6 +120,12 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return e.recoverMnemonic(req)
 	case "ed25519.sign":
 		return e.sign(req)
+	case "client.create":
+		return e.createClient(req)
+	case "client.list":
+		return e.listClients(req)
+	case "client.purge":
+		return e.purgeClient(req)
 	case "key.generate":
 		return e.generate(req)
 	case "key.import", "record.write":
@@ -146,7 +158,7 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return e.get(req)
 	case "store.list":
 		return e.keys(req)
-	case "store.put":
+	case "store.put", "store.swap":
 		return e.put(req)
 	case "store.remove":
 		return e.drop(req)
@@ -156,6 +168,8 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return e.adopt()
 	case "zone.carry":
 		return e.carry()
+	case "zone.collect":
+		return e.collect()
 	case "zone.commit":
 		return e.commit(req.Sequence)
 	case "zone.fold":
@@ -214,6 +228,10 @@ func refuse(err error) *protocol.Response {
 		return protocol.Refuse(protocol.Status_WRONG_KIND, "its flags do not allow it")
 	case errors.Is(err, procedures.ErrKind):
 		return protocol.Refuse(protocol.Status_WRONG_KIND, "")
+	case errors.Is(err, vault.ErrConflict):
+		return protocol.Refuse(protocol.Status_CONFLICT, "")
+	case errors.Is(err, vault.ErrFull):
+		return protocol.Refuse(protocol.Status_NO_SPACE, "the client's store is full")
 	case errors.Is(err, vault.ErrTooLarge), errors.Is(err, memory.ErrFull), errors.Is(err, errFull):
 		return protocol.Refuse(protocol.Status_NO_SPACE, "")
 	case errors.Is(err, snapshot.ErrNotASnapshot):

@@ -128,13 +128,14 @@ func (e *Engine) retype(req *protocol.Request) (*protocol.Response, error) {
 	var made *procedures.Made
 	err = e.state.DB.Lend(at, func(r *vault.Record, secret []byte) (err error) {
 		was = r
+		destroy(made) // of a record that was replaced meanwhile
 		made, err = procedures.Retype(e.arena, r.Kind, secret, kind)
 		return err
 	})
+	defer func() { destroy(made) }()
 	if err != nil {
 		return nil, err
 	}
-	defer made.Secret.Destroy()
 	if at.Head {
 		at = at.Version(was.Number) // the head of a write is the next one
 	}

@@ -94,6 +94,8 @@ func (e *Engine) take(part []byte, more bool) (*protocol.Response, error) {
 	}
 	e.mu.Lock()
 	e.state = o.state
+	e.session = vault.New(e.arena, nil, [8]byte{})
+	e.awaitExpiry()
 	e.mu.Unlock()
 	return &protocol.Response{Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Recovered: o.state.Recovered,
 		Change: &protocol.Change{Sequence: o.state.DB.Sequence()}}, nil

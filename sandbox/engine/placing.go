@@ -84,6 +84,7 @@ func (e *Engine) unwrap(req *protocol.Request) (*protocol.Response, error) {
 	var made *procedures.Made
 	kek := place(req.Location)
 	err = e.lend(&kek, vault.MayWrapOthers, func(_ *vault.Record, secret []byte) (err error) {
+		destroy(made) // of a key that was replaced meanwhile
 		made, err = procedures.AESUnwrap(e.arena, secret, req.Wrapped, kind)
 		return err
 	})

@@ -72,10 +72,10 @@ func (e *Engine) keep(req *protocol.Request, at *protocol.Location, m *procedure
 // keepMade is keep for what was made of records: all of them must be there still
 // when it takes its place, and none be disabled.
 func (e *Engine) keepMade(req *protocol.Request, at *protocol.Location, m *procedures.Made, flags vault.Flags, err error, of ...vault.Place) (*protocol.Response, error) {
+	defer destroy(m)
 	if err != nil {
 		return nil, err
 	}
-	defer m.Secret.Destroy()
 	asked, err := procedures.FlagsOf(m.Kind, req.Flags)
 	if err != nil {
 		return nil, err
@@ -98,6 +98,13 @@ func (e *Engine) keepMade(req *protocol.Request, at *protocol.Location, m *proce
 		})
 	})
 	return resp, err
+}
+
+// destroy is for what a procedure made, if it did.
+func destroy(m *procedures.Made) {
+	if m != nil {
+		m.Secret.Destroy()
+	}
 }
 
 func usable(tx *vault.Tx, p vault.Place) error {
@@ -136,6 +143,9 @@ func (e *Engine) list(req *protocol.Request) (*protocol.Response, error) {
 		p := place(req.Location)
 		if err := e.state.DB.Learn(p); err != nil {
 			return nil, err
+		}
+		if !e.state.DB.HasClient(p.Client) {
+			return nil, vault.ErrNotFound
 		}
 		client = &p.Client
 		if depth > 1 {

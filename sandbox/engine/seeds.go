@@ -35,6 +35,7 @@ func (e *Engine) derive(req *protocol.Request) (*protocol.Response, error) {
 			return &procedures.InputError{Field: "flags", Reason: "what it is derived from may not leave so"}
 		}
 		flags = r.Flags & vault.FromOutside
+		destroy(made) // of a record that was replaced meanwhile
 		made, err = procedures.Derive(e.arena, r.Kind, secret, req.Path, target)
 		return err
 	})

@@ -4,14 +4,20 @@ import (
 	"errors"
 	"time"
 
+	"github.com/stronghold-go/stronghold/procedures"
 	"github.com/stronghold-go/stronghold/protocol"
 	"github.com/stronghold-go/stronghold/vault"
 )
 
-// storeKey is where a value lies: a client, and a key in its store.
-func storeKey(l *protocol.Location) (client vault.Place, key []byte) {
-	p := place(l)
-	return vault.Place{Client: p.Client, ClientName: p.ClientName}, l.Vault
+// storeKey is where a value lies: a client, and a key in its store. A session's
+// store does not keep the names of clients.
+func storeKey(req *protocol.Request) (client vault.Place, key []byte) {
+	p := place(req.Location)
+	client = vault.Place{Client: p.Client}
+	if !req.Session {
+		client.ClientName = p.ClientName
+	}
+	return client, req.Location.Vault
 }
 
 // oldKey is where Stronghold 0.3 and 0.4 (Rust) kept the value that a program
@@ -21,14 +27,40 @@ func oldKey(key []byte) []byte {
 	return id[:]
 }
 
+// store is where req's values are: in the state, or in the session's, of which
+// nothing is ever written to a file.
+func (e *Engine) store(req *protocol.Request) *vault.DB {
+	if req.Session {
+		return e.session
+	}
+	return e.state.DB
+}
+
+// changeStore is change for a store. A session's has one step: there is no disk to wait for.
+func (e *Engine) changeStore(req *protocol.Request, resp *protocol.Response, f func(*vault.Tx) error) error {
+	if !req.Session {
+		return e.change(resp, f)
+	}
+	c, err := e.session.Stage(f)
+	if err != nil || c == nil {
+		return err
+	}
+	if err := e.session.Commit(c.Sequence); err != nil {
+		return err
+	}
+	e.awaitExpiry()
+	return nil
+}
+
 func (e *Engine) get(req *protocol.Request) (*protocol.Response, error) {
-	client, key := storeKey(req.Location)
-	if err := e.state.DB.Learn(client); err != nil {
+	client, key := storeKey(req)
+	db := e.store(req)
+	if err := db.Learn(client); err != nil {
 		return nil, err
 	}
-	it, err := e.state.DB.Get(client.Client, key)
+	it, err := db.Get(client.Client, key)
 	if errors.Is(err, vault.ErrNotFound) {
-		it, err = e.state.DB.Get(client.Client, oldKey(key))
+		it, err = db.Get(client.Client, oldKey(key))
 	}
 	if err != nil {
 		return nil, err
@@ -40,21 +72,41 @@ func (e *Engine) get(req *protocol.Request) (*protocol.Response, error) {
 	return &protocol.Response{Value: value, Entries: []*protocol.Entry{storeEntry(req.Location, it)}}, nil
 }
 
+// put writes a value, for store.swap only if what is there is what the asker expects.
 func (e *Engine) put(req *protocol.Request) (*protocol.Response, error) {
-	client, key := storeKey(req.Location)
-	e.state.DB.Sweep()
+	client, key := storeKey(req)
+	expect := vault.Expect{Absent: req.IfAbsent, Value: req.IfValue, Version: req.IfVersion}
+	swap := req.Operation == "store.swap"
+	if swap {
+		switch {
+		case !expect.Absent && expect.Value == nil && expect.Version == 0:
+			return nil, &procedures.InputError{Field: "if_value", Reason: "missing: say what is expected, or if_version, or if_absent"}
+		case expect.Absent && (expect.Value != nil || expect.Version != 0):
+			return nil, &procedures.InputError{Field: "if_absent", Reason: "nothing and something are not there at once"}
+		}
+	}
+	e.store(req).Sweep()
 	var expires int64
 	if req.TtlMs != 0 {
 		expires = time.Now().UnixMilli() + int64(req.TtlMs)
 	}
 	resp := new(protocol.Response)
-	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.PutItem(client, key, req.Value, expires) })
+	return resp, e.changeStore(req, resp, func(tx *vault.Tx) error {
+		if swap {
+			if err := tx.Expect(client.Client, key, expect); err != nil {
+				return err
+			}
+		}
+		version := tx.Sequence()
+		resp.Version = &version
+		return tx.PutItem(client, key, req.Value, expires)
+	})
 }
 
 func (e *Engine) drop(req *protocol.Request) (*protocol.Response, error) {
-	client, key := storeKey(req.Location)
+	client, key := storeKey(req)
 	resp := new(protocol.Response)
-	return resp, e.change(resp, func(tx *vault.Tx) error {
+	return resp, e.changeStore(req, resp, func(tx *vault.Tx) error {
 		err := tx.RemoveItem(client, key)
 		if errors.Is(err, vault.ErrNotFound) {
 			err = tx.RemoveItem(client, oldKey(key))
@@ -68,7 +120,11 @@ func (e *Engine) keys(req *protocol.Request) (*protocol.Response, error) {
 	if limit == 0 {
 		limit = defaultPage
 	}
-	page, more := e.state.DB.Items(place(req.Location).Client, req.After, limit)
+	client := place(req.Location).Client
+	page, more, err := e.store(req).Items(client, req.Prefix, req.After, limit)
+	if err != nil && !(req.Session && e.state.DB.HasClient(client)) { // else there is a client, and nothing in its session
+		return nil, err
+	}
 	resp := new(protocol.Response)
 	for _, it := range page {
 		resp.Entries = append(resp.Entries, storeEntry(req.Location, it))
@@ -82,6 +138,43 @@ func (e *Engine) keys(req *protocol.Request) (*protocol.Response, error) {
 func storeEntry(in *protocol.Location, it *vault.Item) *protocol.Entry {
 	return &protocol.Entry{
 		Location:  &protocol.Location{Client: in.Client, ClientId: in.ClientId, Vault: it.Key},
-		ChangedMs: uint64(it.Changed.UnixMilli), ExpiresMs: uint64(it.Expires),
+		ChangedMs: uint64(it.Changed.UnixMilli), ExpiresMs: uint64(it.Expires), Version: it.Changed.Sequence,
 	}
+}
+
+// sweepDelay is how long what has expired stays in memory, so that what expires
+// together goes together. Nobody is given it meanwhile.
+const sweepDelay = 200 * time.Millisecond
+
+// awaitExpiry has what has expired leave memory soon after. While nothing expires
+// there is no timer.
+func (e *Engine) awaitExpiry() {
+	at, ok := e.state.DB.Expires()
+	if of, has := e.session.Expires(); has && (!ok || of < at) {
+		at, ok = of, true
+	}
+	e.expiring.Lock()
+	defer e.expiring.Unlock()
+	switch {
+	case !ok || e.expiry != nil && e.expiryAt <= at: // the timer that runs comes in time
+		return
+	case e.expiry != nil:
+		e.expiry.Stop()
+	}
+	e.expiryAt = at
+	e.expiry = time.AfterFunc(max(0, time.Until(time.UnixMilli(at)))+sweepDelay, e.sweep)
+}
+
+func (e *Engine) sweep() {
+	e.expiring.Lock()
+	e.expiry = nil
+	e.expiring.Unlock()
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.state == nil {
+		return
+	}
+	e.state.DB.Sweep()
+	e.session.Sweep()
+	e.awaitExpiry()
 }
