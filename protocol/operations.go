@@ -186,7 +186,7 @@ var Operations = []Operation{
 		In: []Field{{Name: "location", Required: true, Needs: StoreWrite, Also: StoreRead, Shape: ShapeStore}, {Name: "value", Required: true, Doc: "at most 64 KiB; may be empty"},
 			{Name: "if_absent", Doc: "nothing is there"}, {Name: "if_value", Doc: "this value is there"}, {Name: "if_version", Doc: "a value with this version is there"}, ttl, session},
 		Out: []string{"version"}},
-	{Name: "vault.collect", Door: DoorLocal, Doc: "wipe what was revoked from the file, too"},
+	{Name: "vault.collect", Door: DoorLocal, Doc: "wipe the ciphertext of what was revoked or replaced from memory and from the file"},
 	{Name: "zone.abort", Door: DoorZone, Doc: "undo a staged change, and all after it",
 		In: []Field{{Name: "sequence", Required: true}}},
 	{Name: "zone.adopt", Door: DoorZone, Doc: "go on with the file that zone.fold gave: it is on the disk"},

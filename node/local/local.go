@@ -182,8 +182,10 @@ func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protoc
 		return s.testPolicy(req.Text), nil
 	case "client.list":
 		return s.ask(ctx, req)
-	case "snapshot.save", "vault.collect":
+	case "snapshot.save":
 		return s.save()
+	case "vault.collect":
+		return s.collect(ctx)
 	case "policy.show":
 		return &protocol.Response{Status: protocol.Status_OK, Text: s.policyText()}, nil
 	}

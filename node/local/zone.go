@@ -236,6 +236,15 @@ func (s *Stronghold) save() (*protocol.Response, error) {
 	return &protocol.Response{Status: protocol.Status_OK}, nil
 }
 
+// collect has the ciphertext of what was revoked overwritten in the zone's memory,
+// and writes a file without it in the place of the one that has it.
+func (s *Stronghold) collect(ctx context.Context) (*protocol.Response, error) {
+	if resp, err := s.save(); err != nil || resp.Status != protocol.Status_OK {
+		return resp, err
+	}
+	return s.ask(ctx, &protocol.Request{Id: protocol.NewID(), Operation: "zone.collect"})
+}
+
 // Inspect tells what a snapshot file tells without a key, and its size in bytes.
 // A zone of its own reads it: the file may be anybody's. Refusals are a
 // [*protocol.Error].

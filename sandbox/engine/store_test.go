@@ -72,7 +72,7 @@ func TestClientsInTheJournal(t *testing.T) {
 	e, file := opened(t)
 	add := func(req *protocol.Request) {
 		t.Helper()
-		file = append(file, do(t, e, req).Change.GetEntry()...)
+		file = append(file, inBatch(do(t, e, req).Change.GetEntry())...)
 	}
 	for _, name := range []string{"empty", "purged", "again"} {
 		add(&protocol.Request{Operation: "client.create", Location: at(t, name)})
