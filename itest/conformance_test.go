@@ -199,6 +199,11 @@ func (s *suite) set(t testing.TB, req *protocol.Request, f *protocol.Field) {
 	if d == nil {
 		t.Fatalf("%s takes %s, which is no field", req.Operation, f.Name)
 	}
+	if f.Name == "steps" {
+		key, _ := protocol.Lookup("key.generate")
+		req.Steps = []*protocol.Request{s.sample(t, key)}
+		return
+	}
 	if d.IsList() {
 		v := protoreflect.ValueOfString(protocol.FlagSign)
 		if d.Kind() == protoreflect.MessageKind {
@@ -358,6 +363,7 @@ var conformance = map[string]func(*testing.T, *suite){
 	"peer.ping":       testPing,
 	"peer.remove":     with("peer.rename"),
 	"peer.rename":     testRename,
+	"pipeline.run":    testPipeline,
 	"policy.apply":    testPolicy,
 	"policy.can":      with("policy.apply"),
 	"policy.show":     with("policy.apply"),
@@ -383,6 +389,8 @@ var conformance = map[string]func(*testing.T, *suite){
 	"store.remove":    with("store.put"),
 	"store.swap":      testSwap,
 	"vault.collect":   with("snapshot.save"),
+	"vault.keep":      testKeep,
+	"vault.stat":      with("vault.keep"),
 	"zone.abort":      testSteps,
 	"zone.adopt":      with("zone.fold"),
 	"zone.carry":      with("zone.fold"),

@@ -154,7 +154,22 @@ func (n *Node) answer(ctx context.Context, who *asker, req *protocol.Request) (r
 		return outward(op, n.list(ctx, rules, who.name, op, req))
 	}
 	answer, err := n.local.Handle(ctx, req)
-	return outward(op, protocol.Answer(req, answer, err))
+	return outwardSteps(req, outward(op, protocol.Answer(req, answer, err)))
+}
+
+// outwardSteps is outward for the results of a pipeline's steps.
+func outwardSteps(req *protocol.Request, resp *protocol.Response) *protocol.Response {
+	for i, result := range resp.Results {
+		if i >= len(req.Steps) {
+			return protocol.Refuse(protocol.Status_INTERNAL, "")
+		}
+		op, ok := protocol.Lookup(req.Steps[i].GetOperation())
+		if !ok {
+			return protocol.Refuse(protocol.Status_INTERNAL, "")
+		}
+		resp.Results[i] = outward(op, result)
+	}
+	return resp
 }
 
 // outward is what a peer may see of an answer: its row's fields, and the status.

@@ -29,8 +29,11 @@ func TestPolicy(t *testing.T) {
 		}
 		asked++
 		t.Run(op.Name, func(t *testing.T) {
-			on := "wallet/keys/*"
-			if access := op.Accesses(&protocol.Request{})[0]; access.Class == protocol.StoreRead || access.Class == protocol.StoreWrite {
+			on, name := "wallet/keys/*", op.Name
+			if name == "pipeline.run" {
+				name = "key.generate" // rules speak of its steps
+			}
+			if access := op.Accesses(requestFor(t, op, "wallet/keys/main"))[0]; access.Class == protocol.StoreRead || access.Class == protocol.StoreWrite {
 				on = "wallet/keys"
 			}
 			for _, test := range []struct {
@@ -41,7 +44,7 @@ func TestPolicy(t *testing.T) {
 			}{
 				{"by its name", `[[allow]]
 peers = ["a"]
-ops = ["` + op.Name + `"]
+ops = ["` + name + `"]
 on = ["` + on + `"]`, "wallet/keys/main", true},
 				{"by its class", allowAll, "wallet/keys/main", true},
 				{"no policy", "", "wallet/keys/main", false},
@@ -49,7 +52,7 @@ on = ["` + on + `"]`, "wallet/keys/main", true},
 				{"denied", allowAll + `
 [[deny]]
 peers = ["a"]
-ops = ["` + op.Name + `"]
+ops = ["` + name + `"]
 on = ["**"]`, "wallet/keys/main", false},
 			} {
 				bm.setPolicy(t, test.policy)

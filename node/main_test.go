@@ -285,6 +285,9 @@ func requestFor(t testing.TB, op *protocol.Operation, at string) *protocol.Reque
 		d := req.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(f.Name))
 		set := func(v any) { req.ProtoReflect().Set(d, protoreflect.ValueOf(v)) }
 		switch {
+		case f.Name == "steps":
+			key, _ := protocol.Lookup("key.generate")
+			req.Steps = []*protocol.Request{requestFor(t, key, at)}
 		case d.IsList(): // of more locations, or of flags
 		case f.Name == "kind":
 			req.Kind = protocol.Ed25519

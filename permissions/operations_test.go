@@ -19,6 +19,7 @@ func requests(t *testing.T) map[string]*protocol.Request {
 		"key.generate":    {Location: record, Kind: "ed25519"},
 		"key.import":      {Location: record, Kind: "ed25519", Secret: secret},
 		"key.public":      {Location: record},
+		"pipeline.run":    {Steps: []*protocol.Request{{Id: protocol.NewID(), Operation: "key.generate", Location: record, Kind: "ed25519"}}},
 		"record.copy":     {Location: record, Target: location(t, "wallet/keys/copy")},
 		"record.disable":  {Location: record},
 		"record.enable":   {Location: record},
@@ -83,6 +84,9 @@ func TestEveryOperation(t *testing.T) {
 				}
 				classes[a.Class] = true
 			}
+			if op.Name == "pipeline.run" {
+				return // TestPipeline
+			}
 			needed := strings.Join(all, ",")
 			var others []string
 			for _, c := range protocol.Classes {
@@ -92,7 +96,7 @@ func TestEveryOperation(t *testing.T) {
 			}
 			var otherOps []string
 			for name := range reqs {
-				if name != op.Name {
+				if name != op.Name && name != "pipeline.run" { // of which no rule speaks
 					otherOps = append(otherOps, name)
 				}
 			}

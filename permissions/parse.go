@@ -204,6 +204,9 @@ func (b *block) grant(name string) (grant, error) {
 	if err != nil {
 		return g, err
 	}
+	if op.Name == "pipeline.run" {
+		return g, b.errorf("a pipeline takes the rights of its steps: name their operations instead of %s", op.Name)
+	}
 	for _, f := range op.In {
 		switch {
 		case f.Needs == "":

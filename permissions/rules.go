@@ -126,7 +126,7 @@ func (r *Rules) Check(peer string, op *protocol.Operation, accesses []protocol.A
 	}
 	needs := 0
 	for i := range op.In {
-		if op.In[i].Needs != "" {
+		if op.In[i].Needs != "" || op.In[i].Name == "steps" {
 			needs++
 		}
 	}
@@ -139,7 +139,14 @@ func (r *Rules) Check(peer string, op *protocol.Operation, accesses []protocol.A
 	}
 	var first Decision
 	for i := range accesses {
-		d := r.check(who, op.Name, &accesses[i])
+		name := op.Name
+		if step := accesses[i].Step; step != "" { // each step takes what it would take alone
+			name = step
+			if s, ok := protocol.Lookup(step); !ok || s.Door != protocol.DoorPeer || !s.InPipeline() {
+				return Decision{Reason: "not a step for peers"}
+			}
+		}
+		d := r.check(who, name, &accesses[i])
 		if !d.Allowed {
 			return d
 		}

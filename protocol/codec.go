@@ -16,11 +16,15 @@ var (
 	ErrMalformed    = errors.New("protocol: malformed frame")
 )
 
+// maxDepth bounds messages within messages: a frame, a request, its steps, their
+// locations, and room for what comes.
+const maxDepth = 8
+
 // Unmarshal decodes b into m, strictly: unknown fields and unknown enum values
 // are refused, at every depth. The error never shows what was in b.
 func Unmarshal(b []byte, m proto.Message) error {
 	// The decoder's own error may quote its input.
-	if err := proto.Unmarshal(b, m); err != nil {
+	if err := (proto.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(b, m); err != nil {
 		return ErrMalformed
 	}
 	if !shapeFor(m).strict(b) {

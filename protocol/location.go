@@ -200,6 +200,8 @@ func checkLocation(l *Location, f *Field, door Door) *Response {
 		return bad("must be client/key")
 	case f.Shape == ShapeClient && depth != 1:
 		return bad("must be a client")
+	case f.Shape == ShapeVault && depth != 2:
+		return bad("must be client/vault")
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ const (
 	ShapePrefix              // empty, client, or client/vault
 	ShapeStore               // client/key
 	ShapeClient              // client
+	ShapeVault               // client/vault
 )
 
 // Field is one field that an operation takes.
@@ -128,6 +129,8 @@ var Operations = []Operation{
 	{Name: "peer.remove", Door: DoorLocal, Doc: "know another node no more", In: []Field{{Name: "name", Required: true}}},
 	{Name: "peer.rename", Door: DoorLocal, Doc: "give another node a new name; no right moves",
 		In: []Field{{Name: "name", Required: true}, {Name: "new_name", Required: true}}},
+	{Name: "pipeline.run", Door: DoorPeer, Doc: "do several operations as one change: all of them, or none", Changes: true,
+		In: []Field{{Name: "steps", Required: true, Doc: "each takes the rights of its operation"}}, Out: []string{"results"}},
 	{Name: "policy.apply", Door: DoorLocal, Doc: "replace the policy",
 		In: []Field{{Name: "text", Required: true, Doc: "policy.toml"}}},
 	{Name: "policy.can", Door: DoorLocal, Doc: "tell whether a peer may do something, and why",
@@ -187,6 +190,10 @@ var Operations = []Operation{
 			{Name: "if_absent", Doc: "nothing is there"}, {Name: "if_value", Doc: "this value is there"}, {Name: "if_version", Doc: "a value with this version is there"}, ttl, session},
 		Out: []string{"version"}},
 	{Name: "vault.collect", Door: DoorLocal, Doc: "wipe the ciphertext of what was revoked or replaced from memory and from the file"},
+	{Name: "vault.keep", Door: DoorLocal, Doc: "have a vault keep its last versions; older ones go, now and whenever one is added", Changes: true,
+		In: []Field{{Name: "location", Required: true, Shape: ShapeVault}, {Name: "keep", Required: true, Doc: "how many; 0: all"}}},
+	{Name: "vault.stat", Door: DoorLocal, Doc: "tell how many versions a vault keeps, and which number comes next",
+		In: []Field{{Name: "location", Required: true, Shape: ShapeVault}}, Out: []string{"vault"}},
 	{Name: "zone.abort", Door: DoorZone, Doc: "undo a staged change, and all after it",
 		In: []Field{{Name: "sequence", Required: true}}},
 	{Name: "zone.adopt", Door: DoorZone, Doc: "go on with the file that zone.fold gave: it is on the disk"},
@@ -238,13 +245,18 @@ type Access struct {
 	Class    Class
 	Location *Location // nil or a prefix for a listing
 	Prefix   bool      // everything below Location, not Location alone
+	Step     string    // the operation of the step that does it, in a pipeline
 }
 
 // Accesses are the rights that req needs: one for each location in it that its
-// row marks. A row that marks none needs none, and is for the local door.
+// row marks, and those of each step of a pipeline. A row that marks none needs
+// none, and is for the local door.
 func (o *Operation) Accesses(req *Request) []Access {
 	var out []Access
 	for _, f := range o.In {
+		if f.Name == "steps" {
+			out = append(out, stepAccesses(req.Steps)...)
+		}
 		if f.Needs == "" {
 			continue
 		}
@@ -333,6 +345,8 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 		if len(req.Secret) < SealOverhead || len(req.Secret) > MaxSecret+SealOverhead {
 			return Invalid("secret", "not a sealed value")
 		}
+	case "steps":
+		return checkSteps(req.Steps, door)
 	case "passphrase":
 		if len(req.Passphrase) < SealOverhead || len(req.Passphrase) > MaxPassphrase+SealOverhead {
 			return Invalid("passphrase", "not a sealed value")

@@ -39,6 +39,7 @@ const (
 	MaxPart        = 512 << 10       // bytes of a file in one request or answer
 	MaxSalt        = 1 << 10         // bytes of the salt of an old file's password
 	MaxPage        = 1000            // entries a listing gives at once
+	MaxSteps       = 64              // of a pipeline
 	MaxTimeout     = 5 * time.Minute // of one request; a longer one is cut to this
 	DefaultTimeout = 30 * time.Second
 )

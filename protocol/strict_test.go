@@ -35,8 +35,8 @@ func reflected(m protoreflect.Message) bool {
 }
 
 // full is a message of the type with every field set, whatever the .proto will
-// say; of a oneof, the first.
-func full(d protoreflect.MessageDescriptor) protoreflect.Message {
+// say; of a oneof, the first. What holds itself holds an empty one.
+func full(d protoreflect.MessageDescriptor, around ...protoreflect.FullName) protoreflect.Message {
 	m := dynamicpb.NewMessage(d)
 	for i := range d.Fields().Len() {
 		f := d.Fields().Get(i)
@@ -46,7 +46,10 @@ func full(d protoreflect.MessageDescriptor) protoreflect.Message {
 		var v protoreflect.Value
 		switch f.Kind() {
 		case protoreflect.MessageKind:
-			v = protoreflect.ValueOfMessage(full(f.Message()))
+			v = protoreflect.ValueOfMessage(dynamicpb.NewMessage(f.Message()))
+			if around := append(slices.Clone(around), d.FullName()); !slices.Contains(around, f.Message().FullName()) {
+				v = protoreflect.ValueOfMessage(full(f.Message(), around...))
+			}
 		case protoreflect.EnumKind:
 			v = protoreflect.ValueOfEnum(f.Enum().Values().Get(1).Number())
 		case protoreflect.BytesKind:

@@ -372,6 +372,9 @@ type Request struct {
 	IfVersion uint64 `protobuf:"varint,75,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"` // only if the value there was written by this change
 	Prefix    []byte `protobuf:"bytes,76,opt,name=prefix,proto3" json:"prefix,omitempty"`                         // list only keys that begin so
 	Session   bool   `protobuf:"varint,77,opt,name=session,proto3" json:"session,omitempty"`                      // the store that is never saved
+	// Of a vault, and of a pipeline.
+	Keep  *uint64    `protobuf:"varint,60,opt,name=keep,proto3,oneof" json:"keep,omitempty"` // how many of its last versions the vault keeps; 0: all
+	Steps []*Request `protobuf:"bytes,61,rep,name=steps,proto3" json:"steps,omitempty"`      // each a request of its own; all of them happen, or none
 	// Between a node and its zone only.
 	Sequence      uint64 `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Device        []byte `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"`                  // 8 bytes
@@ -706,6 +709,20 @@ func (x *Request) GetSession() bool {
 	return false
 }
 
+func (x *Request) GetKeep() uint64 {
+	if x != nil && x.Keep != nil {
+		return *x.Keep
+	}
+	return 0
+}
+
+func (x *Request) GetSteps() []*Request {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
 func (x *Request) GetSequence() uint64 {
 	if x != nil {
 		return x.Sequence
@@ -767,6 +784,8 @@ type Response struct {
 	More         bool                   `protobuf:"varint,32,opt,name=more,proto3" json:"more,omitempty"`
 	Wrapped      []byte                 `protobuf:"bytes,71,opt,name=wrapped,proto3" json:"wrapped,omitempty"` // a key, wrapped under another
 	Clients      []*ClientInfo          `protobuf:"bytes,72,rep,name=clients,proto3" json:"clients,omitempty"`
+	Vault        *VaultInfo             `protobuf:"bytes,60,opt,name=vault,proto3" json:"vault,omitempty"`
+	Results      []*Response            `protobuf:"bytes,61,rep,name=results,proto3" json:"results,omitempty"` // of a pipeline's steps, in their order
 	// Between a node and its zone only.
 	Change        *Change `protobuf:"bytes,30,opt,name=change,proto3" json:"change,omitempty"`
 	Length        uint64  `protobuf:"varint,33,opt,name=length,proto3" json:"length,omitempty"`       // bytes of the file that hold a state
@@ -973,6 +992,20 @@ func (x *Response) GetWrapped() []byte {
 func (x *Response) GetClients() []*ClientInfo {
 	if x != nil {
 		return x.Clients
+	}
+	return nil
+}
+
+func (x *Response) GetVault() *VaultInfo {
+	if x != nil {
+		return x.Vault
+	}
+	return nil
+}
+
+func (x *Response) GetResults() []*Response {
+	if x != nil {
+		return x.Results
 	}
 	return nil
 }
@@ -1281,6 +1314,59 @@ func (x *ClientInfo) GetValueBytes() uint64 {
 	return 0
 }
 
+// VaultInfo is what there is to tell of a vault as a whole.
+type VaultInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keep          uint64                 `protobuf:"varint,1,opt,name=keep,proto3" json:"keep,omitempty"`                                  // how many of its last versions it keeps; 0: all
+	NextVersion   uint64                 `protobuf:"varint,2,opt,name=next_version,json=nextVersion,proto3" json:"next_version,omitempty"` // the number that the next one gets
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VaultInfo) Reset() {
+	*x = VaultInfo{}
+	mi := &file_stronghold_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VaultInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VaultInfo) ProtoMessage() {}
+
+func (x *VaultInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VaultInfo.ProtoReflect.Descriptor instead.
+func (*VaultInfo) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *VaultInfo) GetKeep() uint64 {
+	if x != nil {
+		return x.Keep
+	}
+	return 0
+}
+
+func (x *VaultInfo) GetNextVersion() uint64 {
+	if x != nil {
+		return x.NextVersion
+	}
+	return 0
+}
+
 // Peer is another node that this one knows.
 type Peer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1294,7 +1380,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1392,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1405,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{7}
+	return file_stronghold_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Peer) GetName() string {
@@ -1369,7 +1455,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1467,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1480,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{8}
+	return file_stronghold_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *NodeStatus) GetPeerId() string {
@@ -1480,7 +1566,7 @@ type Zone struct {
 
 func (x *Zone) Reset() {
 	*x = Zone{}
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1578,7 @@ func (x *Zone) String() string {
 func (*Zone) ProtoMessage() {}
 
 func (x *Zone) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1591,7 @@ func (x *Zone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Zone.ProtoReflect.Descriptor instead.
 func (*Zone) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{9}
+	return file_stronghold_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Zone) GetPid() uint32 {
@@ -1549,7 +1635,7 @@ type Layer struct {
 
 func (x *Layer) Reset() {
 	*x = Layer{}
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1561,7 +1647,7 @@ func (x *Layer) String() string {
 func (*Layer) ProtoMessage() {}
 
 func (x *Layer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1574,7 +1660,7 @@ func (x *Layer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer.ProtoReflect.Descriptor instead.
 func (*Layer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{10}
+	return file_stronghold_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Layer) GetName() string {
@@ -1616,7 +1702,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1714,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1727,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{11}
+	return file_stronghold_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Decision) GetAllowed() bool {
@@ -1670,7 +1756,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1768,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1781,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{12}
+	return file_stronghold_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Ping) GetRoundTripUs() uint64 {
@@ -1731,7 +1817,7 @@ type SnapshotInfo struct {
 
 func (x *SnapshotInfo) Reset() {
 	*x = SnapshotInfo{}
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1743,7 +1829,7 @@ func (x *SnapshotInfo) String() string {
 func (*SnapshotInfo) ProtoMessage() {}
 
 func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1756,7 +1842,7 @@ func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotInfo.ProtoReflect.Descriptor instead.
 func (*SnapshotInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{13}
+	return file_stronghold_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SnapshotInfo) GetVersion() string {
@@ -1791,7 +1877,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +1889,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +1902,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{14}
+	return file_stronghold_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Slot) GetKind() string {
@@ -1849,7 +1935,7 @@ type Imported struct {
 
 func (x *Imported) Reset() {
 	*x = Imported{}
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +1947,7 @@ func (x *Imported) String() string {
 func (*Imported) ProtoMessage() {}
 
 func (x *Imported) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +1960,7 @@ func (x *Imported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Imported.ProtoReflect.Descriptor instead.
 func (*Imported) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{15}
+	return file_stronghold_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Imported) GetVersion() string {
@@ -1939,7 +2025,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2037,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2050,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{16}
+	return file_stronghold_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Attempt) GetName() string {
@@ -2014,7 +2100,7 @@ type ImportCounts struct {
 
 func (x *ImportCounts) Reset() {
 	*x = ImportCounts{}
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2026,7 +2112,7 @@ func (x *ImportCounts) String() string {
 func (*ImportCounts) ProtoMessage() {}
 
 func (x *ImportCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2039,7 +2125,7 @@ func (x *ImportCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCounts.ProtoReflect.Descriptor instead.
 func (*ImportCounts) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{17}
+	return file_stronghold_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ImportCounts) GetClients() uint64 {
@@ -2130,7 +2216,7 @@ type ImportedPart struct {
 
 func (x *ImportedPart) Reset() {
 	*x = ImportedPart{}
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2228,7 @@ func (x *ImportedPart) String() string {
 func (*ImportedPart) ProtoMessage() {}
 
 func (x *ImportedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2241,7 @@ func (x *ImportedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPart.ProtoReflect.Descriptor instead.
 func (*ImportedPart) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{18}
+	return file_stronghold_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ImportedPart) GetLocation() *Location {
@@ -2183,7 +2269,7 @@ type LeftOut struct {
 
 func (x *LeftOut) Reset() {
 	*x = LeftOut{}
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2281,7 @@ func (x *LeftOut) String() string {
 func (*LeftOut) ProtoMessage() {}
 
 func (x *LeftOut) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2208,7 +2294,7 @@ func (x *LeftOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeftOut.ProtoReflect.Descriptor instead.
 func (*LeftOut) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{19}
+	return file_stronghold_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LeftOut) GetLocation() *Location {
@@ -2236,7 +2322,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2248,7 +2334,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2261,7 +2347,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{20}
+	return file_stronghold_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Change) GetSequence() uint64 {
@@ -2293,7 +2379,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2305,7 +2391,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2318,7 +2404,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{21}
+	return file_stronghold_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Job) GetToken() []byte {
@@ -2376,7 +2462,7 @@ type ForeignFile struct {
 
 func (x *ForeignFile) Reset() {
 	*x = ForeignFile{}
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2388,7 +2474,7 @@ func (x *ForeignFile) String() string {
 func (*ForeignFile) ProtoMessage() {}
 
 func (x *ForeignFile) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2401,7 +2487,7 @@ func (x *ForeignFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignFile.ProtoReflect.Descriptor instead.
 func (*ForeignFile) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{22}
+	return file_stronghold_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ForeignFile) GetPassword() []byte {
@@ -2443,7 +2529,7 @@ type ForeignKey struct {
 
 func (x *ForeignKey) Reset() {
 	*x = ForeignKey{}
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2455,7 +2541,7 @@ func (x *ForeignKey) String() string {
 func (*ForeignKey) ProtoMessage() {}
 
 func (x *ForeignKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2468,7 +2554,7 @@ func (x *ForeignKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignKey.ProtoReflect.Descriptor instead.
 func (*ForeignKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{23}
+	return file_stronghold_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ForeignKey) GetPassword() []byte {
@@ -2500,7 +2586,7 @@ type Hashed struct {
 
 func (x *Hashed) Reset() {
 	*x = Hashed{}
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2512,7 +2598,7 @@ func (x *Hashed) String() string {
 func (*Hashed) ProtoMessage() {}
 
 func (x *Hashed) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2525,7 +2611,7 @@ func (x *Hashed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hashed.ProtoReflect.Descriptor instead.
 func (*Hashed) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{24}
+	return file_stronghold_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Hashed) GetToken() []byte {
@@ -2593,7 +2679,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\x80\n" +
+	"\b_version\"\xd0\n" +
 	"\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
@@ -2643,7 +2729,9 @@ const file_stronghold_proto_rawDesc = "" +
 	"\n" +
 	"if_version\x18K \x01(\x04R\tifVersion\x12\x16\n" +
 	"\x06prefix\x18L \x01(\fR\x06prefix\x12\x18\n" +
-	"\asession\x18M \x01(\bR\asession\x12\x1a\n" +
+	"\asession\x18M \x01(\bR\asession\x12\x17\n" +
+	"\x04keep\x18< \x01(\x04H\x03R\x04keep\x88\x01\x01\x12,\n" +
+	"\x05steps\x18= \x03(\v2\x16.stronghold.v1.RequestR\x05steps\x12\x1a\n" +
 	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x16\n" +
 	"\x06device\x18\" \x01(\fR\x06device\x12\x19\n" +
 	"\bhash_key\x18( \x01(\fR\ahashKey\x12\x10\n" +
@@ -2652,7 +2740,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\n" +
 	"\b_messageB\b\n" +
 	"\x06_valueB\v\n" +
-	"\t_if_valueJ\x04\b\x04\x10\x05\"\x8a\b\n" +
+	"\t_if_valueB\a\n" +
+	"\x05_keepJ\x04\b\x04\x10\x05\"\xed\b\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -2679,7 +2768,9 @@ const file_stronghold_proto_rawDesc = "" +
 	"\bsnapshot\x18\x1f \x01(\fR\bsnapshot\x12\x12\n" +
 	"\x04more\x18  \x01(\bR\x04more\x12\x18\n" +
 	"\awrapped\x18G \x01(\fR\awrapped\x123\n" +
-	"\aclients\x18H \x03(\v2\x19.stronghold.v1.ClientInfoR\aclients\x12-\n" +
+	"\aclients\x18H \x03(\v2\x19.stronghold.v1.ClientInfoR\aclients\x12.\n" +
+	"\x05vault\x18< \x01(\v2\x18.stronghold.v1.VaultInfoR\x05vault\x121\n" +
+	"\aresults\x18= \x03(\v2\x17.stronghold.v1.ResponseR\aresults\x12-\n" +
 	"\x06change\x18\x1e \x01(\v2\x15.stronghold.v1.ChangeR\x06change\x12\x16\n" +
 	"\x06length\x18! \x01(\x04R\x06length\x12\x12\n" +
 	"\x04base\x18\" \x01(\x04R\x04base\x12\x1c\n" +
@@ -2716,7 +2807,10 @@ const file_stronghold_proto_rawDesc = "" +
 	"\arecords\x18\x03 \x01(\x04R\arecords\x12\x16\n" +
 	"\x06values\x18\x04 \x01(\x04R\x06values\x12\x1f\n" +
 	"\vvalue_bytes\x18\x05 \x01(\x04R\n" +
-	"valueBytes\"f\n" +
+	"valueBytes\"B\n" +
+	"\tVaultInfo\x12\x12\n" +
+	"\x04keep\x18\x01 \x01(\x04R\x04keep\x12!\n" +
+	"\fnext_version\x18\x02 \x01(\x04R\vnextVersion\"f\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1c\n" +
@@ -2864,7 +2958,7 @@ func file_stronghold_proto_rawDescGZIP() []byte {
 }
 
 var file_stronghold_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_stronghold_proto_goTypes = []any{
 	(Status)(0),          // 0: stronghold.v1.Status
 	(*Frame)(nil),        // 1: stronghold.v1.Frame
@@ -2874,24 +2968,25 @@ var file_stronghold_proto_goTypes = []any{
 	(*Entry)(nil),        // 5: stronghold.v1.Entry
 	(*Stamp)(nil),        // 6: stronghold.v1.Stamp
 	(*ClientInfo)(nil),   // 7: stronghold.v1.ClientInfo
-	(*Peer)(nil),         // 8: stronghold.v1.Peer
-	(*NodeStatus)(nil),   // 9: stronghold.v1.NodeStatus
-	(*Zone)(nil),         // 10: stronghold.v1.Zone
-	(*Layer)(nil),        // 11: stronghold.v1.Layer
-	(*Decision)(nil),     // 12: stronghold.v1.Decision
-	(*Ping)(nil),         // 13: stronghold.v1.Ping
-	(*SnapshotInfo)(nil), // 14: stronghold.v1.SnapshotInfo
-	(*Slot)(nil),         // 15: stronghold.v1.Slot
-	(*Imported)(nil),     // 16: stronghold.v1.Imported
-	(*Attempt)(nil),      // 17: stronghold.v1.Attempt
-	(*ImportCounts)(nil), // 18: stronghold.v1.ImportCounts
-	(*ImportedPart)(nil), // 19: stronghold.v1.ImportedPart
-	(*LeftOut)(nil),      // 20: stronghold.v1.LeftOut
-	(*Change)(nil),       // 21: stronghold.v1.Change
-	(*Job)(nil),          // 22: stronghold.v1.Job
-	(*ForeignFile)(nil),  // 23: stronghold.v1.ForeignFile
-	(*ForeignKey)(nil),   // 24: stronghold.v1.ForeignKey
-	(*Hashed)(nil),       // 25: stronghold.v1.Hashed
+	(*VaultInfo)(nil),    // 8: stronghold.v1.VaultInfo
+	(*Peer)(nil),         // 9: stronghold.v1.Peer
+	(*NodeStatus)(nil),   // 10: stronghold.v1.NodeStatus
+	(*Zone)(nil),         // 11: stronghold.v1.Zone
+	(*Layer)(nil),        // 12: stronghold.v1.Layer
+	(*Decision)(nil),     // 13: stronghold.v1.Decision
+	(*Ping)(nil),         // 14: stronghold.v1.Ping
+	(*SnapshotInfo)(nil), // 15: stronghold.v1.SnapshotInfo
+	(*Slot)(nil),         // 16: stronghold.v1.Slot
+	(*Imported)(nil),     // 17: stronghold.v1.Imported
+	(*Attempt)(nil),      // 18: stronghold.v1.Attempt
+	(*ImportCounts)(nil), // 19: stronghold.v1.ImportCounts
+	(*ImportedPart)(nil), // 20: stronghold.v1.ImportedPart
+	(*LeftOut)(nil),      // 21: stronghold.v1.LeftOut
+	(*Change)(nil),       // 22: stronghold.v1.Change
+	(*Job)(nil),          // 23: stronghold.v1.Job
+	(*ForeignFile)(nil),  // 24: stronghold.v1.ForeignFile
+	(*ForeignKey)(nil),   // 25: stronghold.v1.ForeignKey
+	(*Hashed)(nil),       // 26: stronghold.v1.Hashed
 }
 var file_stronghold_proto_depIdxs = []int32{
 	3,  // 0: stronghold.v1.Frame.request:type_name -> stronghold.v1.Request
@@ -2899,38 +2994,41 @@ var file_stronghold_proto_depIdxs = []int32{
 	2,  // 2: stronghold.v1.Request.location:type_name -> stronghold.v1.Location
 	2,  // 3: stronghold.v1.Request.target:type_name -> stronghold.v1.Location
 	2,  // 4: stronghold.v1.Request.within:type_name -> stronghold.v1.Location
-	0,  // 5: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
-	5,  // 6: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
-	9,  // 7: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
-	8,  // 8: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
-	12, // 9: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
-	13, // 10: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
-	14, // 11: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
-	16, // 12: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
-	7,  // 13: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
-	21, // 14: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
-	2,  // 15: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
-	6,  // 16: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
-	6,  // 17: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
-	2,  // 18: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
-	10, // 19: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
-	11, // 20: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
-	15, // 21: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
-	17, // 22: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
-	18, // 23: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
-	19, // 24: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
-	20, // 25: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
-	2,  // 26: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
-	18, // 27: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
-	2,  // 28: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
-	23, // 29: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
-	24, // 30: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
-	17, // 31: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	3,  // 5: stronghold.v1.Request.steps:type_name -> stronghold.v1.Request
+	0,  // 6: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
+	5,  // 7: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
+	10, // 8: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
+	9,  // 9: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
+	13, // 10: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
+	14, // 11: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
+	15, // 12: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
+	17, // 13: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
+	7,  // 14: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
+	8,  // 15: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
+	4,  // 16: stronghold.v1.Response.results:type_name -> stronghold.v1.Response
+	22, // 17: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
+	2,  // 18: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
+	6,  // 19: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
+	6,  // 20: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
+	2,  // 21: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
+	11, // 22: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
+	12, // 23: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
+	16, // 24: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
+	18, // 25: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
+	19, // 26: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
+	20, // 27: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
+	21, // 28: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
+	2,  // 29: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
+	19, // 30: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
+	2,  // 31: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
+	24, // 32: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
+	25, // 33: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
+	18, // 34: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }
@@ -2951,7 +3049,7 @@ func file_stronghold_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stronghold_proto_rawDesc), len(file_stronghold_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -189,6 +189,7 @@ const (
 	editRemove = 'd' // takes one out
 	editClient = 'c' // makes sure that there is a client
 	editPurge  = 'x' // takes a client away
+	editKeep   = 'k' // has a vault keep its last versions
 )
 
 func appendChange(b []byte, c *vault.Change) []byte {
@@ -201,13 +202,18 @@ func appendChange(b []byte, c *vault.Change) []byte {
 		switch {
 		case e.Purge:
 			b = append(b, editPurge)
-		case e.Record == nil && e.Item == nil:
+		case e.Record == nil && e.Item == nil && e.Keep == nil:
 			b = append(b, editClient)
 		case e.Record != nil:
 			b = append(b, editRecord)
 			b = append(b, e.Vault[:]...)
 			b = appendName(b, e.VaultName)
 			b = appendRecord(b, e.Record)
+		case e.Keep != nil:
+			b = append(b, editKeep)
+			b = append(b, e.Vault[:]...)
+			b = appendName(b, e.VaultName)
+			b = binary.BigEndian.AppendUint64(b, *e.Keep)
 		case e.Item.Removed:
 			b = appendItem(append(b, editRemove), e.Item)
 		default:
@@ -225,6 +231,10 @@ func (d *decoder) change() (*vault.Change, error) {
 		case editRecord:
 			e.Vault, e.VaultName = d.id(), d.name()
 			e.Record = d.record()
+		case editKeep:
+			e.Vault, e.VaultName = d.id(), d.name()
+			keep := d.u64()
+			e.Keep = &keep
 		case editItem:
 			e.Item = d.item(false)
 		case editRemove:

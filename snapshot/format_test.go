@@ -110,7 +110,7 @@ func TestFormat(t *testing.T) {
 		},
 		"blocks": {"client section": blockClient, "index": blockIndex, "batch": blockBatch, "session": blockSession, "entry": blockEntry},
 		"slots":  {"age": int(AgeSlot)},
-		"edits":  {"record": editRecord, "item": editItem, "removed item": editRemove, "client": editClient, "purged client": editPurge},
+		"edits":  {"record": editRecord, "item": editItem, "removed item": editRemove, "client": editClient, "purged client": editPurge, "keep": editKeep},
 		"bits":   {"revoked": bitRevoked, "counter": bitCounter},
 		"kinds":  constants(t, "../vault/record.go", "Kind"),
 		"flags":  constants(t, "../vault/record.go", "Flags"),

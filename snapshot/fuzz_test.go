@@ -163,8 +163,11 @@ func seeds(t testing.TB) map[string]map[string][]byte {
 	two := append(bytes.Clone(one), seal(t, j, c)...)
 	two = append(two, seal(t, j, d)...)
 	two = append(two, seal(t, j, e)...)
+	two = append(two, seal(t, j, keep(t, db, "c/v", 3))...)
 	setItem(t, db, "c", "key", "value")
 	set(t, db, "c/w/r", "secret")
+	keeps := keep(t, db, "c/v", 1)
+	set(t, db, "c/v/@head", "secret")
 	big, _ := write(t, k, h, db)
 	c3 := append(appendChange(nil, b), 0)
 	view := db.Freeze()
@@ -189,7 +192,7 @@ func seeds(t testing.TB) map[string]map[string][]byte {
 		},
 		"FuzzChange": {
 			"record": appendChange(nil, a), "version": appendChange(nil, b), "tombstone": appendChange(nil, c), "item": appendChange(nil, d),
-			"removed-item": appendChange(nil, e), "trailing": c3, "many-edits": append(make([]byte, 8), 255, 255, 255, 255),
+			"removed-item": appendChange(nil, e), "keep": appendChange(nil, keeps), "trailing": c3, "many-edits": append(make([]byte, 8), 255, 255, 255, 255),
 		},
 		"FuzzClient": {
 			"vaults": plain[0], "store": plain[1], "cut": plain[0][:len(plain[0])-1], "nothing": append(make([]byte, 24+2), make([]byte, 8)...),

@@ -66,6 +66,20 @@ func newDB(t testing.TB, k *Keys) *vault.DB {
 	return vault.New(k.arena, records, [8]byte{'d', 'e', 'v'})
 }
 
+// keep has a vault, named client/vault, keep its last n versions.
+func keep(t testing.TB, db *vault.DB, path string, n uint64) *vault.Change {
+	t.Helper()
+	client, name, _ := strings.Cut(path, "/")
+	c, err := db.Stage(func(tx *vault.Tx) error { return tx.Keep(vault.In([]byte(client), []byte(name)), n) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Commit(c.Sequence); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // set changes one record, named client/vault/record, and returns the change. An
 // empty secret revokes it.
 func set(t testing.TB, db *vault.DB, path, secret string) *vault.Change {

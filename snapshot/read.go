@@ -211,7 +211,7 @@ func (s *State) loadClient(r io.Reader) (vault.ID, error) {
 	}
 	var lastVault vault.ID
 	for i, n := uint32(0), d.u32(); i < n && d.err == nil; i++ {
-		v := vault.VaultView{ID: d.id(), Name: d.name(), Next: d.u64()}
+		v := vault.VaultView{ID: d.id(), Name: d.name(), Next: d.u64(), Keep: d.u64()}
 		records := d.u64()
 		if d.err != nil || i > 0 && bytes.Compare(lastVault[:], v.ID[:]) >= 0 {
 			d.fail()
@@ -222,7 +222,7 @@ func (s *State) loadClient(r io.Reader) (vault.ID, error) {
 		var last vault.ID
 		for j := uint64(0); j < records && d.err == nil; j++ {
 			rec := d.record()
-			if j > 0 && bytes.Compare(last[:], rec.ID[:]) >= 0 || rec.Counter && rec.Number >= v.Next {
+			if j > 0 && bytes.Compare(last[:], rec.ID[:]) >= 0 || rec.Counter && (rec.Number >= v.Next || rec.Number < v.Floor()) {
 				d.fail()
 			}
 			last = rec.ID

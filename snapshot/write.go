@@ -113,6 +113,7 @@ func encodeClient(w io.Writer, c *vault.ClientView) error {
 		b = append(b[:0], v.ID[:]...)
 		b = appendName(b, v.Name)
 		b = binary.BigEndian.AppendUint64(b, v.Next)
+		b = binary.BigEndian.AppendUint64(b, v.Keep)
 		b = binary.BigEndian.AppendUint64(b, uint64(v.Len()))
 		if _, err := w.Write(b); err != nil {
 			return err

@@ -14,14 +14,15 @@ type Change struct {
 }
 
 // Edit puts a record, or a tombstone, at a place; or an item into a client's
-// store, or takes it out; or takes a client away. With none of these it makes
-// sure that there is a client.
+// store, or takes it out; or has a vault keep its last versions; or takes a client
+// away. With none of these it makes sure that there is a client.
 type Edit struct {
 	Client, Vault         ID     // no vault with Item
 	ClientName, VaultName []byte // sealed; nil when known already, or not known at all
 	Record                *Record
 	Item                  *Item
-	Purge                 bool // the client goes, with all it holds
+	Keep                  *uint64 // how many versions the vault keeps from now on; 0: all
+	Purge                 bool    // the client goes, with all it holds
 
 	grows storeSize // by how much Item changes the store
 }
@@ -40,6 +41,8 @@ type ahead struct {
 	records map[[3]ID]*Record
 	items   map[itemAt]*Item
 	next    map[[2]ID]uint64 // numbers of the next counter records, where an edit has moved them
+	keep    map[[2]ID]*Edit  // the last edits that say how many versions are kept
+	vaults  map[[2]ID]*Edit  // the last edits in each vault
 	there   map[ID]*Edit     // clients, by the last edit
 	purged  map[ID]*Edit     // clients that were purged: what was there before does not count
 	stores  map[ID]storeSize // by how much edits change them
@@ -53,12 +56,14 @@ type itemAt struct {
 
 func (a *ahead) add(e *Edit) {
 	if a.records == nil {
-		*a = ahead{map[[3]ID]*Record{}, map[itemAt]*Item{}, map[[2]ID]uint64{}, map[ID]*Edit{}, map[ID]*Edit{}, map[ID]storeSize{}}
+		*a = ahead{map[[3]ID]*Record{}, map[itemAt]*Item{}, map[[2]ID]uint64{}, map[[2]ID]*Edit{}, map[[2]ID]*Edit{}, map[ID]*Edit{}, map[ID]*Edit{}, map[ID]storeSize{}}
 	}
 	if e.Purge {
 		maps.DeleteFunc(a.records, func(at [3]ID, _ *Record) bool { return at[0] == e.Client })
 		maps.DeleteFunc(a.items, func(at itemAt, _ *Item) bool { return at.client == e.Client })
 		maps.DeleteFunc(a.next, func(at [2]ID, _ uint64) bool { return at[0] == e.Client })
+		maps.DeleteFunc(a.keep, func(at [2]ID, _ *Edit) bool { return at[0] == e.Client })
+		maps.DeleteFunc(a.vaults, func(at [2]ID, _ *Edit) bool { return at[0] == e.Client })
 		delete(a.there, e.Client)
 		delete(a.stores, e.Client)
 		a.purged[e.Client] = e
@@ -74,6 +79,13 @@ func (a *ahead) add(e *Edit) {
 		if at := [2]ID{e.Client, e.Vault}; r.Counter && r.Number >= a.next[at] {
 			a.next[at] = r.Number + 1
 		}
+	}
+	at := [2]ID{e.Client, e.Vault}
+	if e.Keep != nil {
+		a.keep[at] = e
+	}
+	if e.Keep != nil || e.Record != nil {
+		a.vaults[at] = e
 	}
 }
 
@@ -105,19 +117,32 @@ func (a *ahead) remove(e *Edit) {
 			delete(a.next, at)
 		}
 	}
+	at := [2]ID{e.Client, e.Vault}
+	if a.keep[at] == e {
+		delete(a.keep, at)
+	}
+	if a.vaults[at] == e {
+		delete(a.vaults, at)
+	}
 }
 
 // Stage prepares a change. f sees all staged changes before it and what it did
 // itself; if it fails, nothing has happened. What it did becomes visible to
-// readers with [DB.Commit]. A change without edits is nil. One change is staged
+// readers with [DB.Commit]. A change without edits is nil, unless
+// others are staged: it may have found there what it wanted, and is true with them only. One change is staged
 // at a time; f reads what is committed with db.mu held for reading (see aside).
 func (db *DB) Stage(f func(*Tx) error) (*Change, error) {
+	if db.tx != nil { // part of a change that is being staged
+		db.mu.RLock()
+		defer db.mu.RUnlock()
+		return nil, f(db.tx)
+	}
 	db.staging.Lock()
 	defer db.staging.Unlock()
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.now().UnixMilli(), Device: db.device, Sequence: db.seq + 1}}
-	if err := f(tx); err != nil || len(tx.edits) == 0 {
+	if err := f(tx); err != nil || len(tx.edits) == 0 && len(db.staged) == 0 {
 		return nil, err
 	}
 	db.seq++
@@ -215,6 +240,7 @@ func (db *DB) put(e *Edit) {
 		v = &vault{records: newRecords()}
 		c.vaults.Set(item[*vault]{e.Vault, v})
 	}
+	from := floor(v.next, v.keep)
 	if e.VaultName != nil && (v.name == nil || v.heard) {
 		v.name, v.heard = e.VaultName, false
 		if ok { // it was there without a name, and may hold versions
@@ -223,7 +249,7 @@ func (db *DB) put(e *Edit) {
 			}
 		}
 	}
-	if r := e.Record; r != nil {
+	if r := e.Record; r != nil && !(r.Counter && r.Number < from) {
 		old, replaced := v.records.set(r)
 		if replaced {
 			db.gone(old)
@@ -238,6 +264,10 @@ func (db *DB) put(e *Edit) {
 			v.next = r.Number + 1
 		}
 	}
+	if e.Keep != nil {
+		v.keep = *e.Keep
+	}
+	db.prune(Place{Client: e.Client, Vault: e.Vault}, v, from)
 }
 
 // client is the client with this id, a new one if there is none.
@@ -257,6 +287,14 @@ func (tx *Tx) aside(f func()) {
 	tx.db.mu.RUnlock()
 	defer tx.db.mu.RLock()
 	f()
+}
+
+// Within lends f the DB as this change sees it: [DB.Lend], [DB.Stat] and [DB.Get]
+// find what it has done and what was staged before it, and what [DB.Stage] does
+// there becomes part of it. For all else that DB is as readers see it.
+func (tx *Tx) Within(f func(*DB) error) (err error) {
+	tx.aside(func() { err = f(&DB{shared: tx.db.shared, tx: tx}) })
+	return err
 }
 
 func (tx *Tx) learn(p Place) (err error) {
@@ -294,18 +332,25 @@ func (tx *Tx) find(p Place) (*Record, Place, error) {
 // latest is the record at p, a tombstone too; nil if there was never one.
 func (tx *Tx) latest(p Place) *Record {
 	at := [3]ID{p.Client, p.Vault, p.Record}
-	for _, a := range []*ahead{&tx.own, &tx.db.ahead} {
-		if r, ok := a.records[at]; ok {
-			return r
+	found := func() *Record {
+		for _, a := range []*ahead{&tx.own, &tx.db.ahead} {
+			if r, ok := a.records[at]; ok {
+				return r
+			}
+			if a.purged[p.Client] != nil {
+				return nil
+			}
 		}
-		if a.purged[p.Client] != nil {
-			return nil
+		if _, v := tx.committed(p); v != nil {
+			return v.records.get(p.Record)
 		}
+		return nil
 	}
-	if _, v := tx.committed(p); v != nil {
-		return v.records.get(p.Record)
+	r := found()
+	if r != nil && r.Counter && r.Number < tx.floor(p) {
+		return nil
 	}
-	return nil
+	return r
 }
 
 // next is the number of the next counter record of p's vault.
@@ -356,6 +401,8 @@ func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
 		return p, ErrNotFound
 	case p.Number == math.MaxUint64: // there would be no next
 		return p, ErrTooLarge
+	case p.Counter && p.Number < tx.floor(p):
+		return p, ErrOld
 	case len(v.Hint) > MaxHint, max(len(p.ClientName), len(p.VaultName), len(p.RecordName)) > MaxName:
 		return p, ErrTooLarge
 	}
@@ -407,7 +454,7 @@ func (tx *Tx) add(p Place, e Edit) (err error) {
 	c, v := tx.committed(p)
 	newClient := p.ClientName != nil && (c == nil || c.name == nil || c.heard)
 	newVault := false
-	if e.Record != nil {
+	if e.Record != nil || e.Keep != nil {
 		e.Vault = p.Vault
 		newVault = p.VaultName != nil && (v == nil || v.name == nil || v.heard)
 	}

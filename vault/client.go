@@ -4,6 +4,9 @@ package vault
 func (db *DB) HasClient(id ID) bool {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
+	if db.tx != nil {
+		return db.tx.HasClient(id)
+	}
 	_, ok := get(db.clients, id)
 	return ok
 }

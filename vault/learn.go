@@ -51,7 +51,9 @@ func (db *DB) learn(p Place) (err error) {
 			return err
 		}
 		v.heard = true
+		from := floor(v.next, v.keep)
 		db.number(v, p.VaultName)
+		db.prune(p, v, from)
 	}
 	return nil
 }

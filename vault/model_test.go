@@ -16,11 +16,33 @@ import (
 type model struct {
 	records map[string]string // by path
 	next    map[string]uint64 // of counters, by client/vault
+	keep    map[string]uint64
+	vaults  map[string]bool
 }
 
-func newModel() model { return model{map[string]string{}, map[string]uint64{}} }
+func newModel() model {
+	return model{map[string]string{}, map[string]uint64{}, map[string]uint64{}, map[string]bool{}}
+}
 
-func (m model) clone() model { return model{maps.Clone(m.records), maps.Clone(m.next)} }
+func (m model) clone() model {
+	return model{maps.Clone(m.records), maps.Clone(m.next), maps.Clone(m.keep), maps.Clone(m.vaults)}
+}
+
+// prune takes away what a vault does not keep.
+func (m model) prune(in string) {
+	for n := range floor(m.next[in], m.keep[in]) {
+		delete(m.records, fmt.Sprintf("%s/@%d", in, n))
+	}
+}
+
+func (m model) setKeep(in string, n uint64) error {
+	if !m.vaults[in] {
+		return ErrNotFound
+	}
+	m.keep[in] = n
+	m.prune(in)
+	return nil
+}
 
 var (
 	clients = []string{"a", "b"}
@@ -61,13 +83,19 @@ func (m model) path(s target, write bool) string {
 
 func (m model) put(s target, secret string, overwrite bool) error {
 	path := m.path(s, true)
+	var n uint64
+	_, err := fmt.Sscanf(path[len(s.in)+1:], "@%d", &n)
+	if err == nil && n < floor(m.next[s.in], m.keep[s.in]) {
+		return ErrOld
+	}
 	if _, there := m.records[path]; there && !overwrite {
 		return ErrExists
 	}
 	m.records[path] = secret
-	var n uint64
-	if _, err := fmt.Sscanf(path[len(s.in)+1:], "@%d", &n); err == nil {
+	m.vaults[s.in] = true
+	if err == nil {
 		m.next[s.in] = max(m.next[s.in], n+1)
+		m.prune(s.in)
 	}
 	return nil
 }
@@ -152,9 +180,13 @@ func TestModel(t *testing.T) {
 					for range steps {
 						s := drawTarget(t)
 						var got error
-						if rapid.Bool().Draw(t, "revoke") {
+						switch rapid.SampledFrom([]string{"put", "put", "put", "revoke", "revoke", "keep"}).Draw(t, "what") {
+						case "keep":
+							n := rapid.Uint64Range(0, 3).Draw(t, "n")
+							want, got = m.setKeep(s.in, n), tx.Keep(s.place(), n)
+						case "revoke":
 							want, got = m.revoke(s), tx.Revoke(s.place())
-						} else {
+						case "put":
 							secrets++
 							secret, over := fmt.Sprint("secret ", secrets), rapid.Bool().Draw(t, "overwrite")
 							want = m.put(s, secret, over)

@@ -93,6 +93,19 @@ func (p packed) record() *Record {
 func (p packed) id() ID        { return ID(p.bytes()) }
 func (p packed) revoked() bool { return p.bytes()[packedBits]&bitRevoked != 0 }
 
+// number is that of a counter record.
+func (p packed) number() (n uint64, ok bool) {
+	b := p.bytes()
+	if b[packedBits]&bitCounter == 0 {
+		return 0, false
+	}
+	at := packedRest
+	if b[packedBits]&bitCreated != 0 {
+		at += stampSize
+	}
+	return binary.BigEndian.Uint64(b[at:]), true
+}
+
 func (p packed) hint() []byte {
 	b := p.bytes()
 	at := packedRest
@@ -158,6 +171,12 @@ func (rs records) get(id ID) *Record {
 func (rs records) set(r *Record) (old packed, replaced bool) {
 	s, replaced := rs.tree.Set(spotOf(pack(r)))
 	return s.packed, replaced
+}
+
+// drop takes the record with this id away, if there is one.
+func (rs records) drop(id ID) (old packed, there bool) {
+	s, there := rs.tree.Delete(spotAt(id))
+	return s.packed, there
 }
 
 // load is set, and quicker if the id is above all others.

@@ -1,6 +1,9 @@
 package vault
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+)
 
 // Disable has the record at p refuse every use, or lets it be used again. Its
 // secret is not opened for it.
@@ -48,5 +51,8 @@ func (tx *Tx) Move(from, to Place, overwrite bool) (r *Record, at Place, err err
 	if r, at, err = tx.Copy(from, to, overwrite); err != nil {
 		return nil, at, err
 	}
-	return r, at, tx.Revoke(from)
+	if err = tx.Revoke(from); errors.Is(err, ErrNotFound) {
+		err = nil // it was the oldest version that is kept, and gave way to the copy
+	}
+	return r, at, err
 }

@@ -79,6 +79,9 @@ func (it *Item) expired(now int64) bool { return it.Expires != 0 && it.Expires <
 func (db *DB) Get(clientID ID, key []byte) (*Item, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
+	if db.tx != nil {
+		return db.tx.Item(clientID, key)
+	}
 	c, ok := get(db.clients, clientID)
 	if !ok {
 		return nil, ErrNotFound

@@ -49,6 +49,11 @@ const (
 
 // DB is all that a snapshot holds, opened. Its methods are safe for concurrent use.
 type DB struct {
+	*shared
+	tx *Tx // not nil: as this change sees it (see Tx.Within)
+}
+
+type shared struct {
 	arena  *memory.Arena
 	key    *memory.Secret // 32 bytes: seals names and records
 	device [8]byte        // written into every change
@@ -84,6 +89,7 @@ type vault struct {
 	name    []byte // sealed; nil when only the id is known
 	heard   bool
 	next    uint64 // number of the next counter record
+	keep    uint64 // how many of the last ones stay; 0: all
 	records records
 	live    int // records that are not revoked
 }
@@ -110,9 +116,9 @@ func get[T any](t *tree[T], id ID) (v T, ok bool) {
 // New returns an empty DB. Names and records are sealed under key (32 bytes);
 // opened secrets lie in arena. The DB owns neither.
 func New(arena *memory.Arena, key *memory.Secret, device [8]byte) *DB {
-	return &DB{arena: arena, key: key, device: device, now: time.Now,
+	return &DB{shared: &shared{arena: arena, key: key, device: device, now: time.Now,
 		clients: newTree[*client](), expiries: newExpiries(), wiped: make(chan struct{}, 1),
-		storeBytes: DefaultStoreBytes, storeValues: DefaultStoreValues}
+		storeBytes: DefaultStoreBytes, storeValues: DefaultStoreValues}}
 }
 
 // Sequence is the number of the last committed change.
@@ -125,6 +131,10 @@ func (db *DB) Sequence() uint64 {
 // find returns the committed record at p. A revoked record is not found.
 func (db *DB) find(p Place) (*Record, Place, error) {
 	db.mu.RLock()
+	if db.tx != nil {
+		defer db.mu.RUnlock()
+		return db.tx.find(p)
+	}
 	if db.nameless(p) {
 		db.mu.RUnlock()
 		if err := db.Learn(p); err != nil {
@@ -169,7 +179,7 @@ func (db *DB) Lend(p Place, f func(r *Record, secret []byte) error) error {
 			return ErrDisabled
 		}
 		err = db.open(r, at, func(name, secret []byte) error {
-			if len(name) == 0 && at.RecordName != nil {
+			if len(name) == 0 && at.RecordName != nil && db.tx == nil {
 				db.learnRecord(r, at, secret)
 			}
 			return f(r, secret)

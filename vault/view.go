@@ -26,13 +26,18 @@ func (c *ClientView) Items() (n int, items iter.Seq[*Item]) {
 	return c.store.Len(), c.store.Scan
 }
 
-// VaultView is a vault of a [ClientView].
+// VaultView is a vault of a [ClientView]. It holds no version whose number is below
+// [VaultView.Floor], or not below Next.
 type VaultView struct {
 	ID      ID
 	Name    []byte // sealed; nil when not known
 	Next    uint64 // number of the next counter record
+	Keep    uint64 // how many of the last ones stay; 0: all
 	records records
 }
+
+// Floor is the lowest number that a version may have.
+func (v VaultView) Floor() uint64 { return floor(v.Next, v.Keep) }
 
 // Len is how many records the vault has, tombstones too.
 func (v VaultView) Len() int { return v.records.len() }
@@ -51,7 +56,7 @@ func (db *DB) Freeze() *View {
 	db.clients.Scan(func(c item[*client]) bool {
 		cv := ClientView{ID: c.id, Name: c.v.name, store: c.v.store.Copy()}
 		c.v.vaults.Scan(func(v item[*vault]) bool {
-			cv.Vaults = append(cv.Vaults, VaultView{v.id, v.v.name, v.v.next, v.v.records.copy()})
+			cv.Vaults = append(cv.Vaults, VaultView{v.id, v.v.name, v.v.next, v.v.keep, v.v.records.copy()})
 			return true
 		})
 		view.Clients = append(view.Clients, cv)
@@ -70,7 +75,7 @@ func (db *DB) Load(c ClientView, v VaultView) (add func(*Record)) {
 	db.put(&Edit{Client: c.ID, ClientName: c.Name, Vault: v.ID, VaultName: v.Name})
 	loaded, _ := get(db.clients, c.ID)
 	into, _ := get(loaded.vaults, v.ID)
-	into.next = v.Next
+	into.next, into.keep = v.Next, v.Keep
 	return func(r *Record) {
 		into.records.load(r)
 		if !r.Revoked {

@@ -16,7 +16,7 @@ import (
 func (a *app) execCommand() *cobra.Command {
 	var out, pipeline string
 	cmd := &cobra.Command{
-		Use:   "exec OP [name=value ...]",
+		Use:   "exec OP [name=value ...] | exec --pipeline FILE",
 		Short: "ask for any operation by its name, with the fields that `ops` tells",
 		Long: `exec asks for one operation of ` + "`shnode ops`" + ` that may be asked by the user of this
 machine, or with --peer by a peer. Each field that the operation takes is given
@@ -34,13 +34,29 @@ as name=value; a value that is - comes from stdin, @FILE from a file.
 
 What is answered is printed as name=value, bytes in base64. A secret answer is
 sealed to a key that is made for it (reply_key) and opened here: it is shown on
-the terminal, or written to the new file that --out names.`,
+the terminal, or written to the new file that --out names.
+
+--pipeline FILE does several operations as one change: all of them, or none. FILE,
+or stdin where it is -, has a step a line, written as after ` + "`shnode exec`" + `; a
+value with spaces stands in '' or "", and a line that begins with # says nothing.
+Each step sees what those before it have done; others see all of it, or nothing.
+The answers come as 1.name=value, 2.name=value, or with --json as a list.`,
 		Example: `  shnode exec ed25519.sign location=wallet/keys/main message=@letter.txt
   shnode exec record.exists location=wallet/keys/main --json
   shnode exec record.write location=wallet/notes/pin kind=data secret=@pin.bin
-  shnode exec store.put location=wallet/nonce value=hex:00ff ttl_ms=60000`,
+  shnode exec store.put location=wallet/nonce value=hex:00ff ttl_ms=60000
+  shnode exec --pipeline - <<'END'
+  slip10.generate location=wallet/seeds/once
+  slip10.derive location=wallet/seeds/once target=wallet/keys/@head path="m/44'/4218'"
+  record.revoke location=wallet/seeds/once
+  END`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if pipeline == "" && len(args) == 0 {
+			switch given := cmd.Flags().Changed("pipeline"); {
+			case given && len(args) > 0:
+				return usage("a pipeline has its operations in its file", pipelineHint)
+			case given && pipeline == "":
+				return usage("--pipeline takes a file, or - for stdin", pipelineHint)
+			case !given && len(args) == 0:
 				return usage("`shnode exec` takes an operation", "`shnode ops` tells all of them")
 			}
 			return nil
@@ -48,15 +64,16 @@ the terminal, or written to the new file that --out names.`,
 		Annotations: map[string]string{forPeers: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if pipeline != "" {
-				return usage("this version has no pipelines", "ask for one operation after the other; each is done wholly or not at all, but not all of them together")
+				if out != "" {
+					return usage("--out is for operations with a secret answer", "a pipeline has none")
+				}
+				return a.pipeline(cmd.Context(), pipeline)
 			}
 			return a.exec(cmd.Context(), args[0], args[1:], out)
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "write a secret answer to this new file instead of the terminal")
-	// The contract names it. Whoever tries it is told so.
-	cmd.Flags().StringVar(&pipeline, "pipeline", "", "not in this version")
-	cmd.Flags().Lookup("pipeline").Hidden = true
+	cmd.Flags().StringVar(&pipeline, "pipeline", "", "do the steps that this file has, or stdin with -, as one change")
 	return cmd
 }
 
@@ -67,6 +84,8 @@ func (a *app) exec(ctx context.Context, name string, args []string, out string) 
 		return usage(fmt.Sprintf("there is no operation %q", name), nearOperation(name))
 	case op.Door < protocol.DoorLocal:
 		return usage(name+" is not for anybody but the node itself", "`shnode ops` tells who may ask for what")
+	case takesField(op, "steps"):
+		return usage(name+" takes more than one line", "`shnode exec --pipeline FILE` does it")
 	case takesField(op, "offset"):
 		return usage(name+" goes in parts, which exec does not make", "`shnode "+strings.ReplaceAll(name, ".", " ")+"` does")
 	case a.peer != "" && op.Door < protocol.DoorPeer:
@@ -220,12 +239,17 @@ func (x *execution) typeMissing(ctx context.Context) error {
 	return nil
 }
 
-func (x *execution) run(ctx context.Context, c protocol.Client, to *reveal) error {
+// seal seals what was given in secret, for the zone that answers.
+func (x *execution) seal(ctx context.Context, c protocol.Client) error {
 	secrets := map[string][]byte{}
 	for name, s := range x.secrets {
 		secrets[name] = s.Bytes()
 	}
-	if err := seal(ctx, c, x.req, secrets); err != nil {
+	return seal(ctx, c, x.req, secrets)
+}
+
+func (x *execution) run(ctx context.Context, c protocol.Client, to *reveal) error {
+	if err := x.seal(ctx, c); err != nil {
 		return err
 	}
 	if to == nil {

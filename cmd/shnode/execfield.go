@@ -130,27 +130,34 @@ func withoutLineEnd(b []byte) []byte {
 	return b
 }
 
-// printFields prints what an operation gives: the fields of its row. opened
-// takes the place of the sealed one, which nobody else could open.
-func (a *app) printFields(op *protocol.Operation, resp *protocol.Response, opened []byte) error {
+// resultField is one field of an answer, as it is printed.
+type resultField struct {
+	name  string
+	value any
+}
+
+// resultFields are what an operation gives: the fields of its row. opened takes
+// the place of the sealed one, which nobody else could open.
+func resultFields(op *protocol.Operation, resp *protocol.Response, opened []byte) (fields []resultField) {
 	m := resp.ProtoReflect()
-	type field struct {
-		name  string
-		value any
-	}
-	var fields []field
 	for _, name := range op.Out {
 		d := m.Descriptor().Fields().ByName(protoreflect.Name(name))
 		switch {
 		case d == nil:
 		case name == "sealed":
 			if opened != nil {
-				fields = append(fields, field{"secret", base64Text(opened)})
+				fields = append(fields, resultField{"secret", base64Text(opened)})
 			}
 		case m.Has(d), d.Kind() == protoreflect.BoolKind, d.IsList():
-			fields = append(fields, field{name, plainValue(d, m.Get(d))})
+			fields = append(fields, resultField{name, plainValue(d, m.Get(d))})
 		}
 	}
+	return fields
+}
+
+// printFields prints what an operation gives.
+func (a *app) printFields(op *protocol.Operation, resp *protocol.Response, opened []byte) error {
+	fields := resultFields(op, resp, opened)
 	if a.json {
 		object := map[string]any{}
 		for _, f := range fields {
@@ -162,14 +169,22 @@ func (a *app) printFields(op *protocol.Operation, resp *protocol.Response, opene
 		a.talkf("done")
 	}
 	for _, f := range fields {
-		values, ok := f.value.([]any)
-		if !ok {
-			values = []any{f.value}
+		if err := a.printField(f.name, f.value); err != nil {
+			return err
 		}
-		for _, v := range values { // a list is a line for each
-			if _, err := fmt.Fprintf(a.stdout, "%s=%s\n", f.name, plainText(v)); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// printField prints name=value; a list is a line for each.
+func (a *app) printField(name string, value any) error {
+	values, ok := value.([]any)
+	if !ok {
+		values = []any{value}
+	}
+	for _, v := range values {
+		if _, err := fmt.Fprintf(a.stdout, "%s=%s\n", name, plainText(v)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -123,7 +123,7 @@ approval, 5 peer or node unreachable, 6 locked or wrong passphrase, 7 not found,
 		a.statusCommand(), a.unlockCommand(), a.lockCommand(),
 		a.peerCommand(), a.policyCommand(),
 		a.keyCommand(), a.mnemonicCommand(), a.signCommand(), a.verifyCommand(),
-		a.storeCommand(), a.clientCommand(), a.execCommand(), a.opsCommand(),
+		a.storeCommand(), a.clientCommand(), a.vaultCommand(), a.execCommand(), a.opsCommand(),
 		a.snapshotCommand(), a.doctorCommand(), a.completionCommand(), a.versionCommand(),
 	)
 	a.completeNames(root)

@@ -18,7 +18,8 @@ func (a *app) keyVersionsCommand() *cobra.Command {
 		Long: `What is written to client/vault/@head gets the next number, and what was there
 stays readable under its own: client/vault/@7. versions lists what there is. LOC
 is client/vault, or client/vault/@head. A version that was removed is not listed,
-and its number is not given again.`,
+and its number is not given again. ` + "`shnode vault keep`" + ` has a vault keep the last
+few only.`,
 		Example: `  shnode key generate wallet/rotating/@head --type ed25519
   shnode key versions wallet/rotating
   shnode sign wallet/rotating/@head letter.txt`,

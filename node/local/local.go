@@ -180,7 +180,7 @@ func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protoc
 		return s.can(req), nil
 	case "policy.test":
 		return s.testPolicy(req.Text), nil
-	case "client.list":
+	case "client.list", "vault.stat":
 		return s.ask(ctx, req)
 	case "snapshot.save":
 		return s.save()

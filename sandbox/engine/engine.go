@@ -29,7 +29,7 @@ const ArenaSize = 2 << 20
 type Engine struct {
 	arena *memory.Arena
 	key   *protocol.SealKey // lives as long as the engine: what was sealed to it before opens no more after
-	seen  seen
+	seen  *seen
 
 	mu    sync.RWMutex
 	state *snapshot.State // nil while locked
@@ -59,7 +59,7 @@ func New(arena *memory.Arena) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{arena: arena, key: key}, nil
+	return &Engine{arena: arena, key: key, seen: new(seen)}, nil
 }
 
 // Serve is Handle on encoded messages, as the pipe carries them.
@@ -109,6 +109,11 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 	if e.state == nil {
 		return nil, errLocked
 	}
+	return e.do(req)
+}
+
+// do is dispatch for what needs a state, which is there.
+func (e *Engine) do(req *protocol.Request) (*protocol.Response, error) {
 	switch req.Operation {
 	case "aes.unwrap":
 		return e.unwrap(req)
@@ -132,6 +137,8 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return e.write(req)
 	case "key.public":
 		return e.public(req)
+	case "pipeline.run":
+		return e.pipeline(req)
 	case "record.copy", "record.move":
 		return e.place(req)
 	case "record.disable", "record.enable":
@@ -162,6 +169,10 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return e.put(req)
 	case "store.remove":
 		return e.drop(req)
+	case "vault.keep":
+		return e.keepVersions(req)
+	case "vault.stat":
+		return e.vaultStat(req)
 	case "zone.abort":
 		return e.abort(req.Sequence)
 	case "zone.adopt":
@@ -197,7 +208,10 @@ func refuse(err error) *protocol.Response {
 	var large *tooLargeError
 	var many *tooManyError
 	var conflict *conflictError
+	var step *stepError
 	switch {
+	case errors.As(err, &step):
+		return protocol.InStep(step.step, refuse(step.err))
 	case errors.As(err, &foreign):
 		return foreign.refusal()
 	case errors.As(err, &large):
@@ -218,6 +232,8 @@ func refuse(err error) *protocol.Response {
 		return protocol.Refuse(protocol.Status_UNAVAILABLE, "something else is under way")
 	case errors.Is(err, vault.ErrNotFound):
 		return protocol.Refuse(protocol.Status_NOT_FOUND, "")
+	case errors.Is(err, vault.ErrOld):
+		return protocol.Invalid("location", "the vault keeps its last versions, and this is older")
 	case errors.Is(err, vault.ErrExists):
 		return protocol.Refuse(protocol.Status_EXISTS, "")
 	case errors.Is(err, vault.ErrDisabled):

@@ -1,0 +1,52 @@
+package engine
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/snapshot"
+	"github.com/stronghold-go/stronghold/vault"
+)
+
+// maxResults bounds the answers of a pipeline's steps together: they travel in one frame.
+const maxResults = protocol.MaxFrame * 3 / 4
+
+// stepError is why a step of a pipeline failed.
+type stepError struct {
+	step int
+	err  error
+}
+
+func (e *stepError) Error() string { return fmt.Sprintf("engine: step %d: %v", e.step, e.err) }
+func (e *stepError) Unwrap() error { return e.err }
+
+// pipeline does its steps as one change. Each is done as if it were asked alone,
+// by an engine whose state is what the steps before it have made of ours, and
+// which stages nothing by itself. A step that fails leaves nothing of any.
+func (e *Engine) pipeline(req *protocol.Request) (*protocol.Response, error) {
+	resp := new(protocol.Response)
+	size := 0
+	err := e.change(resp, func(tx *vault.Tx) error {
+		return tx.Within(func(db *vault.DB) error {
+			in := &Engine{arena: e.arena, key: e.key, seen: e.seen, state: &snapshot.State{DB: db}}
+			for i, step := range req.Steps {
+				result, err := in.do(step)
+				if err != nil {
+					return &stepError{i, err}
+				}
+				result.Status = protocol.Status_OK
+				if size += proto.Size(result); size > maxResults {
+					return &stepError{i, errFull}
+				}
+				resp.Results = append(resp.Results, result)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}

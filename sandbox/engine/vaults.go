@@ -1,0 +1,21 @@
+package engine
+
+import (
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/vault"
+)
+
+// keepVersions has a vault keep its last versions.
+func (e *Engine) keepVersions(req *protocol.Request) (*protocol.Response, error) {
+	resp := new(protocol.Response)
+	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.Keep(place(req.Location), req.GetKeep()) })
+}
+
+// vaultStat tells of a vault what there is to tell.
+func (e *Engine) vaultStat(req *protocol.Request) (*protocol.Response, error) {
+	keep, next, err := e.state.DB.Versions(place(req.Location))
+	if err != nil {
+		return nil, err
+	}
+	return &protocol.Response{Vault: &protocol.VaultInfo{Keep: keep, NextVersion: next}}, nil
+}
