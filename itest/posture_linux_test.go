@@ -45,8 +45,8 @@ var expectedStatus = map[string]string{
 	"Seccomp":         "2",                // a filter
 	"Seccomp_filters": "1",                // and no other
 	"SigBlk":          "0000000000000000", //
-	"SigCgt":          "00000000400004d8", // ILL TRAP BUS FPE SEGV SYS: faults of its own
-	"SigIgn":          "ffffffffbffbfa27", // all others that can be ignored
+	"SigCgt":          "0000000000000400", // SEGV: a nil pointer
+	"SigIgn":          "fffffffffffbfaff", // all others that can be ignored
 	"CapInh":          "0000000000000000",
 	"CapPrm":          "0000000000000000",
 	"CapEff":          "0000000000000000",

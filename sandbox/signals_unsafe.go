@@ -9,11 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unheard are the signals that no fault of the zone's own makes, and that [signal.Ignore] leaves as they were: the
-// runtime's handlers of SIGSTKFLT, SIGPROF and 33, and the default of 32 and 34, which is to end. The kernel writes all
-// registers to the signal stack before a handler runs, and there they stay: whoever may send a signal could have pieces
-// of secrets written into memory that nothing wipes.
-var unheard = []unix.Signal{unix.SIGSTKFLT, unix.SIGPROF, 32, 33, 34}
+// unheard are the signals that [signal.Ignore] leaves to the runtime's handlers, or to end the process. The kernel writes
+// all registers to the signal stack before a handler runs, and there they stay: whoever may send a signal could have
+// pieces of secrets written into memory that nothing wipes. Of those that stand for a fault of the process, the kernel
+// ends one that ignores them when the fault is its own.
+//
+// SIGSEGV stays: a nil pointer is one, which is recovered from and answered as a panic.
+var unheard = []unix.Signal{
+	unix.SIGILL, unix.SIGTRAP, unix.SIGBUS, unix.SIGFPE, unix.SIGSYS,
+	unix.SIGSTKFLT, unix.SIGPROF, // the runtime's
+	32, 33, 34, // for the C library and for the runtime among its threads
+}
 
 // ignoreRest ignores them. Not before Landlock is up: the runtime uses 33 to have every thread call it.
 func ignoreRest() error {
