@@ -23,6 +23,10 @@ const maxDepth = 8
 // Unmarshal decodes b into m, strictly: unknown fields and unknown enum values
 // are refused, at every depth. The error never shows what was in b.
 func Unmarshal(b []byte, m proto.Message) error {
+	if quickly(b, m) {
+		return nil
+	}
+	proto.Reset(m) // of what was decoded before it was given up
 	// The decoder's own error may quote its input.
 	if err := (proto.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(b, m); err != nil {
 		return ErrMalformed

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 )
 
 // Class is a kind of right. A policy grants operations by name or by class;
@@ -223,21 +224,19 @@ var Operations = []Operation{
 		Out: []string{"length", "base", "last", "recovered", "change", "job"}},
 }
 
+// byName is the table by name.
+var byName = sync.OnceValue(func() map[string]*Operation {
+	m := make(map[string]*Operation, len(Operations))
+	for i := range Operations {
+		m[Operations[i].Name] = &Operations[i]
+	}
+	return m
+})
+
 // Lookup finds an operation by its name.
 func Lookup(name string) (*Operation, bool) {
-	i, ok := slices.BinarySearchFunc(Operations, name, func(o Operation, name string) int {
-		switch {
-		case o.Name < name:
-			return -1
-		case o.Name > name:
-			return 1
-		}
-		return 0
-	})
-	if !ok {
-		return nil, false
-	}
-	return &Operations[i], true
+	op, ok := byName()[name]
+	return op, ok
 }
 
 // Access is one thing that a request does to one place.

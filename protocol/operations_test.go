@@ -69,7 +69,7 @@ func set(req *Request, f *Field) {
 func TestTable(t *testing.T) {
 	request, response := new(Request).ProtoReflect().Descriptor().Fields(), new(Response).ProtoReflect().Descriptor().Fields()
 	if !slices.IsSortedFunc(Operations, func(a, b Operation) int { return strings.Compare(a.Name, b.Name) }) {
-		t.Error("the table is not sorted: Lookup misses some")
+		t.Error("the table is not sorted, as people read it")
 	}
 	for i := range Operations {
 		op := &Operations[i]

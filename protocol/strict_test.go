@@ -1,8 +1,10 @@
 package protocol
 
 import (
+	"bytes"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -176,4 +178,60 @@ func TestPresence(t *testing.T) {
 	}
 	check("empty, and set", &Request{Message: []byte{}, Value: []byte{}, Location: new(Location)})
 	check("empty, and so not set", &Request{Secret: []byte{}, Hint: []byte{}, Snapshot: []byte{}})
+}
+
+// FuzzDecode: what is decoded without the generated code is what that makes of
+// it, and nothing that it, or the strictness, refuses.
+func FuzzDecode(f *testing.F) {
+	f.Fuzz(func(t *testing.T, in []byte) {
+		for _, m := range []proto.Message{new(Frame), new(Request), new(Response)} {
+			before := slices.Clone(in)
+			if !quickly(in, m) {
+				continue
+			}
+			if !bytes.Equal(in, before) {
+				t.Fatal("the input was changed")
+			}
+			want := m.ProtoReflect().New().Interface()
+			if err := proto.Unmarshal(in, want); err != nil || !shapeFor(m).strict(in) {
+				t.Fatalf("%T: it is refused elsewhere: %v", m, err)
+			}
+			if !proto.Equal(m, want) {
+				t.Fatalf("%v, not %v", m, want)
+			}
+			got, err := Marshal(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := Marshal(want); err != nil || !bytes.Equal(got, again) {
+				t.Fatalf("%x once encoded again, not %x", got, again)
+			}
+			clear(in) // of whoever reads the next one into the same buffer
+			if !proto.Equal(m, want) {
+				t.Fatal("it is still in the input")
+			}
+			copy(in, before)
+		}
+	})
+}
+
+// TestDecodeQuickly: the usual messages are decoded without the generated code.
+func TestDecodeQuickly(t *testing.T) {
+	for _, m := range []proto.Message{
+		&Frame{Id: 1 << 40, Body: &Frame_Request{Request: request("hello")}},
+		&Frame{Id: 1, Body: &Frame_Response{Response: &Response{Status: Status_OK, Signature: make([]byte, 64)}}},
+		request(""), request(strings.Repeat("m", 1000)),
+		&Request{Id: NewID(), Operation: "key.public", TimeoutMs: 1 << 31, To: "b", Location: &Location{Client: []byte("c"), Vault: []byte("v"), Version: version(1 << 60)}},
+		&Request{Id: NewID(), Operation: "record.exists", Location: &Location{Client: []byte("c"), Vault: []byte("v"), Head: true}},
+		Refuse(Status_NOT_FOUND, "words"), Invalid("location", "words"), &Response{Status: Status_OK, Exists: true},
+	} {
+		b, err := Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := m.ProtoReflect().New().Interface()
+		if !quickly(b, got) || !proto.Equal(got, m) {
+			t.Errorf("%v became %v", m, got)
+		}
+	}
 }
