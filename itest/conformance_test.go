@@ -177,7 +177,7 @@ func (s *suite) sample(t testing.TB, op *protocol.Operation) *protocol.Request {
 	t.Helper()
 	req := &protocol.Request{Id: protocol.NewID(), Operation: op.Name}
 	for i := range op.In {
-		if !op.In[i].Inner || s.door == protocol.DoorZone {
+		if (!op.In[i].Inner || s.door == protocol.DoorZone) && (!op.In[i].Local || s.door != protocol.DoorPeer) {
 			s.set(t, req, &op.In[i])
 		}
 	}
@@ -320,7 +320,7 @@ func (s *suite) testFields(t *testing.T) {
 			k := slices.IndexFunc(op.In, func(f protocol.Field) bool { return f.Name == name })
 			switch {
 			case slices.Contains([]string{"id", "operation", "timeout_ms", "to"}, name):
-			case k < 0, op.In[k].Inner && s.door != protocol.DoorZone:
+			case k < 0, op.In[k].Inner && s.door != protocol.DoorZone, op.In[k].Local && s.door == protocol.DoorPeer:
 				req := s.sample(t, op)
 				s.set(t, req, &protocol.Field{Name: name})
 				s.wantInvalid(t, name, req)

@@ -21,9 +21,16 @@ func (n *Node) list(ctx context.Context, rules *permissions.Rules, id string, op
 	if want == 0 {
 		want = defaultPage
 	}
+	places, all := bounds(rules, id, op)
 	ask := func(after []byte, limit int) *protocol.Response {
+		if !all && len(places) == 0 {
+			return &protocol.Response{Status: protocol.Status_OK}
+		}
 		page := proto.CloneOf(req)
 		page.After, page.Limit = after, uint32(min(limit, protocol.MaxPage))
+		if !all {
+			page.Within = places
+		}
 		resp, err := n.local.Handle(ctx, page)
 		return protocol.Answer(page, resp, err)
 	}
@@ -58,10 +65,36 @@ func (n *Node) list(ctx context.Context, rules *permissions.Rules, id string, op
 			return out
 		}
 		if len(page.Next) == 0 {
+			if len(out.Entries) == 0 && len(req.After) == 0 && !n.sees(ctx, rules, id, op, req) {
+				return protocol.Refuse(protocol.Status_NOT_FOUND, "")
+			}
 			return out
 		}
 		after = page.Next
 	}
+}
+
+// sees says whether there is a client for a peer who was shown nothing: whether he
+// may see something in it, wherever that is. So a client that is hidden from him
+// looks like one that does not exist.
+func (n *Node) sees(ctx context.Context, rules *permissions.Rules, id string, op *protocol.Operation, req *protocol.Request) bool {
+	if req.Location.Depth() == 0 {
+		return true // above all clients
+	}
+	wider := &protocol.Request{Id: req.Id, Operation: req.Operation, Location: &protocol.Location{Client: req.Location.Client}, Limit: 1}
+	if proto.Equal(wider.Location, req.Location) && len(req.Hint) == 0 && len(req.Prefix) == 0 && !req.Session {
+		return false // that was all
+	}
+	return n.list(ctx, rules, id, op, wider).Status == protocol.Status_OK
+}
+
+// bounds are the places to look at for a listing of records; all, if there is no
+// bound. The keys of a store are few beside records, and are all looked at.
+func bounds(rules *permissions.Rules, id string, op *protocol.Operation) (places []*protocol.Location, all bool) {
+	if i := slices.IndexFunc(op.In, func(f protocol.Field) bool { return f.Name == "within" }); i < 0 {
+		return nil, true
+	}
+	return rules.Within(id, op, op.Accesses(&protocol.Request{})[0].Class)
 }
 
 // isListing says whether op tells what lies below a location. That a peer may

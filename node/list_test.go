@@ -73,6 +73,13 @@ func TestList(t *testing.T) {
 		bm.records = records
 		bm.mu.Unlock()
 		limit := 1 + random.IntN(6)
+		if len(shown) == 0 { // there is nothing for him: not even a client
+			resp, err := a.Remote("b").Handle(testContext(t), &protocol.Request{Id: protocol.NewID(), Operation: "record.list", Location: location(t, "wallet/keys"), Limit: uint32(limit)})
+			if err != nil || !sameAnswer(resp, &protocol.Response{Status: protocol.Status_NOT_FOUND}) {
+				t.Fatalf("with %v: %v, %v", records, resp, err)
+			}
+			continue
+		}
 		got, cursors := listed(t, a.Remote("b"), "wallet/keys", limit)
 		if want := strings.Join(shown, " "); names(got) != want {
 			t.Fatalf("limit %d of %v: got %s, want %s", limit, records, names(got), want)
@@ -155,6 +162,96 @@ func TestListFails(t *testing.T) {
 		resp, err := a.Remote("b").Handle(testContext(t), req)
 		if err != nil || resp.Status != protocol.Status_LOCKED || len(resp.Entries) > 0 {
 			t.Errorf("after %d good pages: %v, %v", good, resp, err)
+		}
+	}
+}
+
+// TestListLooksWhereItMay: the engine is asked for what the policy lets the peer
+// list, and for nothing if that is nowhere.
+func TestListLooksWhereItMay(t *testing.T) {
+	a, _, _, bm := pair(t)
+	for name, tt := range map[string]struct {
+		on   string
+		want string // places, "all", or "none"
+	}{
+		"all":             {`"**"`, "all"},
+		"any client":      {`"*/keys/main", "wallet/keys/main"`, "all"},
+		"some clients":    {`"w*/keys/*"`, "all"},
+		"a client":        {`"wallet/**"`, "wallet"},
+		"vaults":          {`"wallet/keys/*", "work/*/main", "wallet/more/a*"`, "wallet/keys wallet/more work"},
+		"records":         {`"wallet/keys/main", "wallet/keys/second", "work/x/@7"`, "wallet/keys/main wallet/keys/second work/x"},
+		"a record, twice": {`"wallet/keys/main", "wallet/**"`, "wallet"},
+		"elsewhere only":  {`"other/keys/*"`, "other/keys"},
+	} {
+		bm.setPolicy(t, "[[allow]]\npeers = [\"a\"]\nops = [\"list\"]\non = ["+tt.on+"]\n")
+		var got string
+		bm.instead(func(_ context.Context, req *protocol.Request) (*protocol.Response, error) {
+			got = "all"
+			if len(req.Within) > 0 {
+				var all []string
+				for _, l := range req.Within {
+					all = append(all, l.Text())
+				}
+				got = strings.Join(all, " ")
+			}
+			return &protocol.Response{Status: protocol.Status_OK}, nil
+		})
+		if resp, err := a.Remote("b").Handle(testContext(t), &protocol.Request{Id: protocol.NewID(), Operation: "record.list"}); err != nil || resp.Status != protocol.Status_OK {
+			t.Errorf("%s: %v, %v", name, resp, err)
+		}
+		if got != tt.want {
+			t.Errorf("%s: looked at %s, want %s", name, got, tt.want)
+		}
+	}
+	req := &protocol.Request{Id: protocol.NewID(), Operation: "record.list", Within: []*protocol.Location{location(t, "wallet")}}
+	if resp, err := a.Remote("b").Handle(testContext(t), req); err != nil || resp.Status != protocol.Status_INVALID || resp.Field != "within" {
+		t.Errorf("a peer says where to look: %v, %v", resp, err)
+	}
+}
+
+// TestListHidesClients: a client in which a peer may see nothing looks like one
+// that does not exist; in one where he may, a vault that is hidden looks empty.
+func TestListHidesClients(t *testing.T) {
+	a, _, _, bm := pair(t)
+	bm.setPolicy(t, `
+[[allow]]
+peers = ["a"]
+ops   = ["list"]
+on    = ["wallet/keys/*", "wallet/other/*", "hidden/keys/open-*"]
+`)
+	bm.instead(func(_ context.Context, req *protocol.Request) (*protocol.Response, error) {
+		var in []string
+		for _, text := range []string{"wallet/keys/main", "wallet/secret/main", "hidden/keys/main"} {
+			if loc := req.Location.Text(); loc == "" || strings.HasPrefix(text+"/", loc+"/") {
+				in = append(in, text)
+			}
+		}
+		switch string(req.Location.GetClient()) {
+		case "", "wallet", "hidden":
+			return listRecords(in, req), nil
+		}
+		return protocol.Refuse(protocol.Status_NOT_FOUND, ""), nil
+	})
+	ask := func(below string, hint string) *protocol.Response {
+		t.Helper()
+		req := &protocol.Request{Id: protocol.NewID(), Operation: "record.list", Location: location(t, below), Hint: []byte(hint)}
+		resp, err := a.Remote("b").Handle(testContext(t), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	for below, want := range map[string]protocol.Status{"wallet": protocol.Status_OK, "wallet/keys": protocol.Status_OK, "wallet/other": protocol.Status_OK,
+		"hidden": protocol.Status_NOT_FOUND, "hidden/keys": protocol.Status_NOT_FOUND} {
+		if resp := ask(below, ""); resp.Status != want {
+			t.Errorf("%s: %v, want %v", below, resp, want)
+		}
+	}
+	bm.setPolicy(t, "[[allow]]\npeers = [\"a\"]\nops = [\"list\"]\non = [\"absent/keys/*\", \"hidden/keys/open-*\"]\n")
+	for _, below := range []string{"hidden", "hidden/keys"} {
+		there, absent := ask(below, "hint"), ask(strings.Replace(below, "hidden", "absent", 1), "hint")
+		if !sameAnswer(there, absent) || there.Status != protocol.Status_NOT_FOUND {
+			t.Errorf("what is hidden gives %v, what is absent %v", there, absent)
 		}
 	}
 }

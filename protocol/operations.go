@@ -55,6 +55,7 @@ type Field struct {
 	Also     Class  // for a location: a second one
 	Shape    Shape  // for a location: how deep it reaches
 	Doc      string // what it means here, where the name does not say it
+	Local    bool   // not for a peer to set
 	Inner    bool   // only the node may set it, when it asks its zone
 }
 
@@ -148,7 +149,8 @@ var Operations = []Operation{
 		In: []Field{{Name: "location", Required: true, Needs: List}}, Out: []string{"exists"}},
 	{Name: "record.list", Door: DoorPeer, Doc: "list records, a page at a time",
 		In: append([]Field{{Name: "location", Needs: List, Shape: ShapePrefix, Doc: "what to list below; all, if absent"},
-			{Name: "hint", Doc: "only records with this hint"}}, page...),
+			{Name: "hint", Doc: "only records with this hint"},
+			{Name: "within", Local: true, Doc: "only what lies at or below one of these, at most 1000; not for peers"}}, page...),
 		Out: []string{"entries", "next"}},
 	{Name: "record.move", Door: DoorPeer, Doc: "put a record in another place, with its flags, and revoke it where it was", Changes: true,
 		In: []Field{takeAt, {Name: "target", Required: true, Needs: Write, Doc: "where it goes"}, over}, Out: []string{"kind", "version"}},
@@ -297,7 +299,7 @@ func Check(req *Request, door Door) *Response {
 		if !f.has(values) {
 			continue
 		}
-		if of := op.field(f.name); of == nil || of.Inner && door != DoorZone {
+		if of := op.field(f.name); of == nil || of.Inner && door != DoorZone || of.Local && door == DoorPeer {
 			return Invalid(f.name, "not a field of this operation")
 		}
 		set = append(set, f.name)
@@ -336,6 +338,8 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 		return checkLocation(req.Location, f, door)
 	case "target":
 		return checkLocation(req.Target, f, door)
+	case "within":
+		return checkWithin(req.Within, door)
 	case "kind":
 		if !KnownKind(req.Kind) {
 			return Invalid("kind", "unknown kind")
@@ -414,3 +418,23 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 const maxCursor = MaxSegment
 
 const maxFormat = 32
+
+// checkWithin holds the places that a listing is kept to against the limits.
+func checkWithin(places []*Location, door Door) *Response {
+	if len(places) > MaxPage {
+		return Invalid("within", fmt.Sprintf("at most %d places", MaxPage))
+	}
+	for _, l := range places {
+		f := Field{Name: "within", Shape: ShapePrefix}
+		switch l.Depth() {
+		case 0:
+			return Invalid("within", "a client, or what is below one")
+		case 3:
+			f.Shape = ShapeRecord
+		}
+		if r := checkLocation(l, &f, door); r != nil {
+			return r
+		}
+	}
+	return nil
+}

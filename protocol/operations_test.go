@@ -98,7 +98,7 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s: %s also needs %q", op.Name, f.Name, f.Also)
 			}
 			// No location that a peer may name goes unchecked.
-			if op.Door == DoorPeer && isLocation && f.Needs == "" {
+			if op.Door == DoorPeer && isLocation && f.Needs == "" && !f.Local {
 				t.Errorf("%s: %s needs no right", op.Name, f.Name)
 			}
 		}
@@ -134,6 +134,12 @@ func TestCheck(t *testing.T) {
 							t.Errorf("at the %s door, with a hash key", door)
 						}
 						req.HashKey = nil
+					}
+					if door == DoorPeer && req.Within != nil {
+						if refusal := Check(req, door); refusal == nil {
+							t.Error("a peer says what to look at")
+						}
+						req.Within = nil
 					}
 					refusal := Check(req, door)
 					if door <= op.Door && refusal != nil {
@@ -179,12 +185,37 @@ func TestCheckTo(t *testing.T) {
 	for i := range Operations {
 		op := &Operations[i]
 		req := valid(op, true)
-		req.To = "b"
+		req.To, req.Within = "b", nil
 		if refusal := Check(req, DoorPeer); refusal.GetStatus() != Status_INVALID || refusal.Field != "to" {
 			t.Errorf("%s, from a peer: %v", op.Name, refusal)
 		}
 		if refusal := Check(req, DoorLocal); (refusal == nil) != (op.Door == DoorPeer) {
 			t.Errorf("%s, from here: %v", op.Name, refusal)
+		}
+	}
+}
+
+func TestCheckWithin(t *testing.T) {
+	r := func() *Location { return &Location{Client: []byte("c"), Vault: []byte("v"), Record: []byte("r")} }
+	v := &Location{Client: []byte("c"), Vault: []byte("v")}
+	many := make([]*Location, MaxPage+1)
+	for i := range many {
+		many[i] = r()
+	}
+	for name, tt := range map[string]struct {
+		within []*Location
+		ok     bool
+	}{
+		"places of all depths":   {[]*Location{{Client: []byte("c")}, v, r()}, true},
+		"as many as may be":      {many[1:], true},
+		"too many":               {many, false},
+		"everything":             {[]*Location{{}}, false},
+		"a segment that is long": {[]*Location{{Client: make([]byte, MaxSegment+1)}}, false},
+		"a segment missing":      {[]*Location{{Client: []byte("c"), Record: []byte("r")}}, false},
+	} {
+		refusal := Check(&Request{Id: NewID(), Operation: "record.list", Within: tt.within}, DoorLocal)
+		if (refusal == nil) != tt.ok || refusal != nil && refusal.Field != "within" {
+			t.Errorf("%s: %v", name, refusal)
 		}
 	}
 }

@@ -137,9 +137,7 @@ func (e *Engine) list(req *protocol.Request) (*protocol.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	var client, in *vault.ID
-	depth := req.Location.Depth()
-	if depth > 0 {
+	if depth := req.Location.Depth(); depth > 0 {
 		p := place(req.Location)
 		if err := e.state.DB.Learn(p); err != nil {
 			return nil, err
@@ -147,23 +145,27 @@ func (e *Engine) list(req *protocol.Request) (*protocol.Response, error) {
 		if !e.state.DB.HasClient(p.Client) {
 			return nil, vault.ErrNotFound
 		}
-		client = &p.Client
-		if depth > 1 {
-			in = &p.Vault
-		}
-	}
-	page, more, err := e.state.DB.List(client, in, req.Hint, after, limit)
-	if err != nil {
-		return nil, err
 	}
 	resp := new(protocol.Response)
-	for _, l := range page {
-		resp.Entries = append(resp.Entries, entry(location(l.Place), l.Record))
-	}
-	if more {
-		last := page[len(page)-1].Place
-		for _, id := range []vault.ID{last.Client, last.Vault, last.Record} {
-			resp.Next = append(resp.Next, id[:]...)
+	var last vault.Cursor
+	for _, in := range scopes(req) {
+		from, ok := in.from(after)
+		if !ok {
+			continue
+		}
+		page, err := e.listIn(in, req.Hint, from, limit+1-len(resp.Entries))
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range page {
+			if len(resp.Entries) == limit {
+				for _, id := range last {
+					resp.Next = append(resp.Next, id[:]...)
+				}
+				return resp, nil
+			}
+			last = vault.Cursor{l.Place.Client, l.Place.Vault, l.Place.Record}
+			resp.Entries = append(resp.Entries, entry(location(l.Place), l.Record))
 		}
 	}
 	return resp, nil
