@@ -3,3 +3,5 @@
 package sandbox
 
 func beParent() {}
+
+func beRefused(string) {}

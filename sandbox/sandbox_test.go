@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("SANDBOX_TEST_PARENT") != "" {
 		beParent()
 	}
+	if what := os.Getenv("SANDBOX_TEST_REFUSED"); what != "" {
+		beRefused(what)
+	}
 	goleak.VerifyTestMain(m)
 }
 
