@@ -370,13 +370,105 @@ func testHash(t *testing.T, s *suite) {
 	}
 }
 
+// testSlots adds, lists and removes slots, and has everything encrypted anew. Most
+// proofs are keys: they take no password hash.
+func testSlots(t *testing.T, s *suite) {
+	if raceDetector {
+		t.Skip("password hashes take too long")
+	}
+	loc := s.at("keys", "main")
+	public := s.generate(t, loc)
+	ask := func(operation string, p *protocol.Proof) *protocol.Request {
+		req := &protocol.Request{Operation: operation}
+		s.prove(t, req, p)
+		return req
+	}
+	list := func() (numbers []uint32) {
+		for _, slot := range s.want(t, protocol.Status_OK, &protocol.Request{Operation: "slot.list"}).Slots {
+			numbers = append(numbers, slot.Number)
+		}
+		return numbers
+	}
+	key := func(digit string) []byte { return []byte("STRONGHOLD-KEY-" + strings.Repeat(digit, 64)) }
+	before := list()
+	added := s.want(t, protocol.Status_OK, ask("slot.add", &protocol.Proof{Key: []byte(passphrase), NewKey: key("1"), Label: "machine"})).Slots
+	if len(added) != 1 || added[0].Kind != "key" || added[0].Label != "machine" || added[0].Cost != 0 || added[0].CreatedMs == 0 {
+		t.Fatalf("added %v", added)
+	}
+	machine := added[0].Number
+	recipient := added[0].Recipient
+	second := s.want(t, protocol.Status_OK, ask("slot.add", &protocol.Proof{Key: key("1"), Recipient: recipient})).Slots[0]
+	if second.Kind != "recipient" || second.Recipient != recipient || second.Number == machine {
+		t.Errorf("added %v", second)
+	}
+	if now := list(); len(now) != len(before)+2 {
+		t.Errorf("slots %v, and there were %v", now, before)
+	}
+	for what, p := range map[string]*protocol.Proof{
+		"nothing": {Key: key("1")}, "both": {Key: key("1"), NewKey: key("2"), Recipient: recipient}, "an empty key": {Key: key("1"), NewKey: []byte{}},
+		"no key": {Key: key("1"), NewKey: []byte("STRONGHOLD-KEY-1")}, "no recipient": {Key: key("1"), Recipient: "age1"},
+		"next to no work": {Key: key("1"), NewKey: []byte("new"), Cost: 16}, "a slot": {Key: key("1"), NewKey: key("2"), Slot: 1},
+		"a long label": {Key: key("1"), NewKey: key("2"), Label: strings.Repeat("x", 65)}, "a proof that is no key": {Key: []byte("STRONGHOLD-KEY-1"), NewKey: key("2")},
+	} {
+		if resp := s.ask(t, ask("slot.add", p)); resp.Status != protocol.Status_INVALID || resp.Field != "secret" {
+			t.Errorf("with %s: %v", what, resp)
+		}
+	}
+	for _, operation := range []string{"slot.add", "slot.remove", "snapshot.rekey", "snapshot.export"} {
+		p := &protocol.Proof{Key: key("2")}
+		switch operation {
+		case "slot.add":
+			p.Recipient = recipient
+		case "slot.remove":
+			p.Slot = machine
+		}
+		s.want(t, protocol.Status_NO_SLOT, ask(operation, p))
+	}
+	s.want(t, protocol.Status_WRONG_KEY, ask("snapshot.rekey", &protocol.Proof{Key: []byte("wrong")}))
+	s.want(t, protocol.Status_WRONG_KEY, ask("snapshot.rekey", new(protocol.Proof)))
+	s.want(t, protocol.Status_NO_SLOT, ask("slot.remove", &protocol.Proof{Key: key("1"), Slot: 200}))
+	s.want(t, protocol.Status_NO_SLOT, ask("slot.remove", &protocol.Proof{Key: key("1")}))
+	if now := list(); len(now) != len(before)+2 {
+		t.Errorf("after refusals: slots %v", now)
+	}
+
+	// A copy, and one with a key of its own.
+	copied := s.fetch(t, ask("snapshot.export", &protocol.Proof{Key: key("1")}))
+	own := s.fetch(t, ask("snapshot.export", &protocol.Proof{Key: key("1"), NewKey: key("3")}))
+	s.want(t, protocol.Status_OK, ask("snapshot.rekey", &protocol.Proof{Key: key("1")}))
+	s.want(t, protocol.Status_OK, ask("slot.remove", &protocol.Proof{Key: key("1"), Slot: second.Number}))
+	s.want(t, protocol.Status_OK, ask("slot.remove", &protocol.Proof{Key: key("1"), Slot: machine})) // its own
+	s.want(t, protocol.Status_NO_SLOT, ask("snapshot.rekey", &protocol.Proof{Key: key("1")}))
+	s.wantInvalid(t, "secret", ask("slot.remove", &protocol.Proof{Key: []byte(passphrase), Slot: list()[0]})) // the last
+	s.sign(t, loc, public, []byte("under another root key"))
+	for _, tt := range []struct {
+		file []byte
+		key  []byte
+		want protocol.Status
+	}{{copied, key("1"), protocol.Status_OK}, {copied, key("3"), protocol.Status_NO_SLOT}, {own, key("3"), protocol.Status_OK},
+		{own, key("1"), protocol.Status_NO_SLOT}, {own, []byte(passphrase), protocol.Status_NO_SLOT}} {
+		other := engineTarget(newEngine(t))
+		resp, err := bring(t.Context(), other.engine, tt.key, tt.file)
+		if err != nil || resp.Status != tt.want {
+			t.Errorf("an exported file: %v, %v, want %v", resp, err, tt.want)
+		}
+		if tt.want == protocol.Status_OK {
+			there := &suite{target: other, Client: protocol.Client{H: other.handler}, client: s.client}
+			there.sign(t, loc, public, []byte("from a copy"))
+		}
+	}
+}
+
 func testInspect(t *testing.T, s *suite) {
 	inspect := func(file []byte) *protocol.Request {
 		return &protocol.Request{Operation: "zone.inspect", Snapshot: file}
 	}
 	file := newSnapshot(t)
 	info := s.want(t, protocol.Status_OK, inspect(file)).Info
-	want := &protocol.SnapshotInfo{Version: "4.0", Slots: []*protocol.Slot{{Kind: "passphrase", Cost: 17}}, HeaderSize: info.GetHeaderSize()}
+	want := &protocol.SnapshotInfo{Version: "4.0", Slots: info.GetSlots(), HeaderSize: info.GetHeaderSize()}
+	if slots := info.GetSlots(); len(slots) != 1 || slots[0].Kind != "passphrase" || slots[0].Cost != 17 || slots[0].Number != 1 || slots[0].CreatedMs == 0 {
+		t.Errorf("the slots: %v", slots)
+	}
 	if !proto.Equal(info, want) || info.HeaderSize == 0 || info.HeaderSize >= uint64(len(file)) {
 		t.Errorf("a file of %d bytes: %v, want %v", len(file), info, want)
 	}

@@ -106,40 +106,64 @@ func testExport(t *testing.T, s *suite) {
 	}
 	public := s.generate(t, s.at("keys", "main"))
 	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "store.put", Location: s.key("k"), Value: []byte("v")})
-	export := func(proof, password string) *protocol.Request {
-		req := &protocol.Request{Id: protocol.NewID(), Operation: "snapshot.export", Format: "stronghold-3", Cost: 17}
-		both, err := protocol.JoinSecrets([]byte(proof), []byte(password))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Secret = s.seal(t, req, "secret", both)
+	const password = "another password"
+	export := func(p *protocol.Proof) *protocol.Request {
+		req := &protocol.Request{Operation: "snapshot.export"}
+		s.prove(t, req, p)
 		return req
 	}
-	const password = "another password"
-	s.want(t, protocol.Status_WRONG_KEY, export("wrong", password))
-	s.wantInvalid(t, "secret", export(passphrase, ""))
-	wrong := export(passphrase, password)
+	proof := func(key, password string) *protocol.Proof {
+		return &protocol.Proof{Key: []byte(key), NewKey: []byte(password), Format: "stronghold-3", Cost: 17}
+	}
+	s.want(t, protocol.Status_WRONG_KEY, export(proof("wrong", password)))
+	wrong := proof(passphrase, password)
 	wrong.Format = "stronghold-9"
-	s.wantInvalid(t, "format", wrong)
-	s.wantInvalid(t, "secret", &protocol.Request{Operation: "snapshot.export", Format: "stronghold-3"})
-	single := &protocol.Request{Id: protocol.NewID(), Operation: "snapshot.export", Format: "stronghold-3", Cost: 17}
-	single.Secret = s.seal(t, single, "secret", []byte(passphrase)) // one secret where there should be two
+	s.wantInvalid(t, "secret", export(wrong))
+	wrong = proof(passphrase, password)
+	wrong.NewKey = nil
+	s.wantInvalid(t, "secret", export(wrong))
+	wrong = proof(passphrase, password)
+	wrong.Slot = 1 // which is not for this operation
+	s.wantInvalid(t, "secret", export(wrong))
+	s.wantInvalid(t, "secret", &protocol.Request{Operation: "snapshot.export"})
+	single := &protocol.Request{Id: protocol.NewID(), Operation: "snapshot.export"}
+	single.Secret = s.seal(t, single, "secret", []byte(passphrase)) // no message
 	s.wantInvalid(t, "secret", single)
 
-	req := export(passphrase, password)
-	resp := s.want(t, protocol.Status_OK, req)
-	file := resp.Snapshot
-	for resp.More {
-		resp = s.want(t, protocol.Status_OK, &protocol.Request{Id: req.Id, Operation: "snapshot.export", Format: "stronghold-3", Offset: uint64(len(file))})
-		file = append(file, resp.Snapshot...)
-	}
-	s.wantInvalid(t, "offset", &protocol.Request{Id: req.Id, Operation: "snapshot.export", Format: "stronghold-3", Offset: uint64(len(file))})
+	file := s.fetch(t, export(proof(passphrase, password)))
 	seen := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.list", Limit: protocol.MaxPage})
 	back := s.bringIn(t, file, password, func(r *protocol.Request) { r.Overwrite, r.DryRun = true, true })
 	if back.Status != protocol.Status_OK || int(back.Imported.GetTotal().GetRecords()) != len(seen.Entries) || back.Imported.Total.Entries == 0 {
 		t.Errorf("exported %v, and there are %d records", back, len(seen.Entries))
 	}
 	s.sign(t, s.at("keys", "main"), public, []byte("it is all still here"))
+}
+
+// prove seals a proof for a request.
+func (s *suite) prove(t testing.TB, req *protocol.Request, p *protocol.Proof) {
+	t.Helper()
+	key := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.key"}).PublicKey
+	req.Id = protocol.NewID()
+	var err error
+	if req.Secret, err = protocol.SealProof(key, req, p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fetch exports, and returns all parts of the file.
+func (s *suite) fetch(t testing.TB, req *protocol.Request) []byte {
+	t.Helper()
+	resp := s.want(t, protocol.Status_OK, req)
+	file := resp.Snapshot
+	next := &protocol.Request{Id: req.Id, Operation: req.Operation}
+	for resp.More {
+		next.Offset = uint64(len(file))
+		resp = s.want(t, protocol.Status_OK, next)
+		file = append(file, resp.Snapshot...)
+	}
+	next.Offset = uint64(len(file))
+	s.wantInvalid(t, "offset", next) // it is forgotten
+	return file
 }
 
 func testRecordType(t *testing.T, s *suite) {

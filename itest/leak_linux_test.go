@@ -23,6 +23,7 @@ import (
 	"testing"
 
 	"filippo.io/age"
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/stronghold-go/stronghold/procedures/primitive"
 	"github.com/stronghold-go/stronghold/protocol"
@@ -179,25 +180,39 @@ func (h *hunt) addFileKeys() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	header, _, err := snapshot.ReadHeader(bytes.NewReader(b))
+	in := bytes.NewReader(b)
+	header, _, err := snapshot.ReadHeader(in)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	id, err := age.NewScryptIdentity(h.typed)
+	lock, err := age.NewScryptIdentity(h.typed)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	r, err := age.Decrypt(bytes.NewReader(header.Slots[0].Data), id)
+	open := func(file []byte, id age.Identity) []byte {
+		r, err := age.Decrypt(bytes.NewReader(file), id)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		return b
+	}
+	own := open(header.Slots[0].Lock, lock)
+	h.secrets.add("a slot's identity", own)
+	identity, err := age.ParseHybridIdentity(string(own))
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	root, err := io.ReadAll(r)
-	if err != nil || len(root) != 32 {
-		h.t.Fatalf("a root key of %d bytes, %v", len(root), err)
+	root := open(header.Slots[0].Wrap, identity)
+	if len(root) != 32 {
+		h.t.Fatalf("a root key of %d bytes", len(root))
 	}
 	h.secrets.addHMAC("root key", root)
-	for name, salt := range map[string][]byte{"records": nil, "header": header.FileID[:], "index": header.FileID[:]} {
-		pseudorandom, err := hkdf.Extract(sha256.New, root, salt)
+	for _, name := range []string{"records", "header", "index"} {
+		pseudorandom, err := hkdf.Extract(sha256.New, root, header.FileID[:])
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -207,6 +222,20 @@ func (h *hunt) addFileKeys() {
 			h.t.Fatal(err)
 		}
 		h.secrets.add(name+" key", key)
+		if name != "records" {
+			continue
+		}
+		// What it seals in the header is the key that all records lie under.
+		aead, err := chacha20poly1305.New(key)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		end := len(b) - in.Len() - 32
+		records, err := aead.Open(nil, make([]byte, 12), b[end-48:end], nil)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.secrets.add("key of records", records)
 	}
 }
 

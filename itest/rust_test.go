@@ -254,14 +254,14 @@ func testOldFiles(t *testing.T, s *suite) {
 	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.revoke", Location: head})
 
 	// Out again: with a proof, and with the content that came in.
-	export := func(proof, password string, change func(*protocol.Request)) (*protocol.Response, []byte) {
+	export := func(proof, password string, weaken func(*protocol.Proof), change func(*protocol.Request)) (*protocol.Response, []byte) {
 		t.Helper()
-		both, err := protocol.JoinSecrets([]byte(proof), []byte(password))
-		if err != nil {
-			t.Fatal(err)
+		req := &protocol.Request{Operation: "snapshot.export"}
+		p := &protocol.Proof{Key: []byte(proof), NewKey: []byte(password), Format: "stronghold-3", Cost: 17}
+		if weaken != nil {
+			weaken(p)
 		}
-		req := &protocol.Request{Id: protocol.NewID(), Operation: "snapshot.export", Format: "stronghold-3", Cost: 17}
-		req.Secret = s.seal(t, req, "secret", both)
+		s.prove(t, req, p)
 		if change != nil {
 			change(req)
 		}
@@ -272,29 +272,30 @@ func testOldFiles(t *testing.T, s *suite) {
 			if resp.Status != protocol.Status_OK || !resp.More {
 				return resp, out
 			}
-			req = &protocol.Request{Id: req.Id, Operation: req.Operation, Format: req.Format, Offset: uint64(len(out))}
+			req = &protocol.Request{Id: req.Id, Operation: req.Operation, Offset: uint64(len(out))}
 		}
 	}
 	for name, tt := range map[string]struct {
 		proof, password string
+		weaken          func(*protocol.Proof)
 		change          func(*protocol.Request)
 		status          protocol.Status
 	}{
-		"wrong proof":      {"wrong", "new", nil, protocol.Status_WRONG_KEY},
-		"no proof":         {"", "new", nil, protocol.Status_WRONG_KEY},
-		"no password":      {passphrase, "", nil, protocol.Status_INVALID},
-		"no secret":        {passphrase, "new", func(r *protocol.Request) { r.Secret = nil }, protocol.Status_INVALID},
-		"another format":   {passphrase, "new", func(r *protocol.Request) { r.Format = "stronghold-2" }, protocol.Status_INVALID},
-		"next to no work":  {passphrase, "new", func(r *protocol.Request) { r.Cost = 1 }, protocol.Status_INVALID},
-		"moved to another": {passphrase, "new", func(r *protocol.Request) { r.Id = protocol.NewID() }, protocol.Status_INVALID},
-		"one secret":       {passphrase, "new", func(r *protocol.Request) { r.Secret = s.seal(t, r, "secret", []byte(passphrase)) }, protocol.Status_INVALID},
-		"a later part":     {passphrase, "new", func(r *protocol.Request) { r.Offset, r.Secret = 1, nil }, protocol.Status_INVALID},
+		"wrong proof":      {"wrong", "new", nil, nil, protocol.Status_WRONG_KEY},
+		"no proof":         {"", "new", nil, nil, protocol.Status_WRONG_KEY},
+		"no password":      {passphrase, "", nil, nil, protocol.Status_INVALID},
+		"no secret":        {passphrase, "new", nil, func(r *protocol.Request) { r.Secret = nil }, protocol.Status_INVALID},
+		"another format":   {passphrase, "new", func(p *protocol.Proof) { p.Format = "stronghold-2" }, nil, protocol.Status_INVALID},
+		"next to no work":  {passphrase, "new", func(p *protocol.Proof) { p.Cost = 1 }, nil, protocol.Status_INVALID},
+		"moved to another": {passphrase, "new", nil, func(r *protocol.Request) { r.Id = protocol.NewID() }, protocol.Status_INVALID},
+		"one secret":       {passphrase, "new", nil, func(r *protocol.Request) { r.Secret = s.seal(t, r, "secret", []byte(passphrase)) }, protocol.Status_INVALID},
+		"a later part":     {passphrase, "new", nil, func(r *protocol.Request) { r.Offset, r.Secret = 1, nil }, protocol.Status_INVALID},
 	} {
-		if resp, out := export(tt.proof, tt.password, tt.change); resp.Status != tt.status || len(out) > 0 {
+		if resp, out := export(tt.proof, tt.password, tt.weaken, tt.change); resp.Status != tt.status || len(out) > 0 {
 			t.Errorf("%s: %v with %d bytes, want %v", name, resp.Status, len(out), tt.status)
 		}
 	}
-	resp, out := export(passphrase, "new password", nil)
+	resp, out := export(passphrase, "new password", nil, nil)
 	status(protocol.Status_OK, resp)
 	state, _, err := rust.OpenPassword(out, []byte("new password"), nil, rust.KindSDK, rust.Options{})
 	if err != nil {

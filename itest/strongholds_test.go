@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -201,10 +202,15 @@ func hashing(ctx context.Context, e protocol.Handler, req *protocol.Request) (*p
 }
 
 // bothSteps has an engine commit each change at once, as a node does once it is
-// on the disk.
+// on the disk, and go on with a file that has what was asked for.
 func bothSteps(e protocol.Handler) protocol.Handler {
 	return protocol.HandlerFunc(func(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
 		resp, err := hashing(ctx, e, req)
+		if err == nil && resp.Status == protocol.Status_OK && slices.Contains([]string{"slot.add", "slot.remove", "snapshot.rekey"}, req.Operation) {
+			if refusal, err := refold(ctx, e); refusal != nil || err != nil {
+				return refusal, err
+			}
+		}
 		if err != nil || resp.Change == nil {
 			return resp, err
 		}
@@ -216,6 +222,26 @@ func bothSteps(e protocol.Handler) protocol.Handler {
 		resp.Change = nil
 		return resp, nil
 	})
+}
+
+// refold writes a file, for nobody to read.
+func refold(ctx context.Context, e protocol.Handler) (*protocol.Response, error) {
+	req := &protocol.Request{Operation: "zone.fold"}
+	for {
+		req.Id = protocol.NewID()
+		resp, err := e.Handle(ctx, req)
+		if err != nil || resp.Status != protocol.Status_OK {
+			return resp, err
+		}
+		if req.More = resp.More; !resp.More {
+			break
+		}
+	}
+	resp, err := e.Handle(ctx, &protocol.Request{Id: protocol.NewID(), Operation: "zone.adopt"})
+	if err != nil || resp.Status != protocol.Status_OK {
+		return resp, err
+	}
+	return nil, nil
 }
 
 // bring opens a snapshot in an engine, and returns the answer to the last part.
@@ -230,7 +256,7 @@ func bring(ctx context.Context, e protocol.Handler, passphrase, file []byte) (*p
 		return nil, err
 	}
 	req.Operation = "zone.open"
-	half := max(len(file)/2, min(len(file), 1<<12)) // the first part holds the header
+	half := max(len(file)/2, min(len(file), 1<<13)) // the first part holds the header
 	req.Snapshot, req.More, req.Device = file[:half], true, bytes.Repeat([]byte{7}, 8)
 	if resp, err := hashing(ctx, e, req); err != nil || resp.Status != protocol.Status_OK {
 		return resp, err

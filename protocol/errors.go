@@ -38,6 +38,7 @@ var (
 	ErrOutcomeUnknown     = &Error{Status: Status_OUTCOME_UNKNOWN}
 	ErrUnavailable        = &Error{Status: Status_UNAVAILABLE}
 	ErrTooExpensive       = &Error{Status: Status_TOO_EXPENSIVE}
+	ErrNoSlot             = &Error{Status: Status_NO_SLOT}
 	ErrDisabled           = &Error{Status: Status_DISABLED}
 	ErrConflict           = &Error{Status: Status_CONFLICT}
 )
@@ -62,6 +63,7 @@ var meanings = map[Status]string{
 	Status_INTERNAL:            "internal error",
 	Status_MISSING:             "the snapshot file is missing",
 	Status_TOO_EXPENSIVE:       "the password hash is too expensive",
+	Status_NO_SLOT:             "no key slot fits",
 	Status_DISABLED:            "the record is disabled",
 	Status_CONFLICT:            "not what was expected",
 }

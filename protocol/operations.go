@@ -87,6 +87,11 @@ var (
 	page    = []Field{{Name: "after", Doc: "`next` of the page before"}, {Name: "limit", Doc: "entries, at most 1000"}}
 )
 
+// proof is the field of an operation that takes a [Proof], with these fields of it.
+func proof(fields string) Field {
+	return Field{Name: "secret", Required: true, Doc: "a message Proof, sealed to the zone's key: " + fields}
+}
+
 // Operations is the one table of everything that can be asked, sorted by name.
 // What has no row here is refused everywhere.
 var Operations = []Operation{
@@ -167,9 +172,14 @@ var Operations = []Operation{
 		Out: []string{"kind", "public_key", "version"}},
 	{Name: "slip10.generate", Door: DoorPeer, Doc: "make a seed to derive from (SLIP-0010)", Changes: true,
 		In: []Field{writeAt, {Name: "size", Doc: "bytes: 16 to 64, 64 if absent"}, hint, over, flagsIn}, Out: []string{"kind", "version"}},
-	{Name: "snapshot.export", Door: DoorLocal, Doc: "give every secret as a file for another program, encrypted with a password, a part at a time", Hashes: true,
-		In: []Field{{Name: "format", Required: true, Doc: "stronghold-3: what Stronghold 2.x (Rust) reads"}, {Name: "secret", Doc: "with the first part: a passphrase that opens the snapshot, and the new password, sealed together"},
-			{Name: "cost", Doc: "work factor of the file, scrypt's log2 N: 17 to 22, 19 if absent"}, {Name: "offset", Doc: "of the part; all have the same request id"}, hashKey},
+	{Name: "slot.add", Door: DoorLocal, Doc: "let another passphrase or key open the snapshot", Hashes: true,
+		In: []Field{proof("key, new_key or recipient, cost, label"), hashKey}, Out: []string{"slots", "job"}},
+	{Name: "slot.list", Door: DoorLocal, Doc: "tell what opens the snapshot", Out: []string{"slots"}},
+	{Name: "slot.remove", Door: DoorLocal, Doc: "take a slot away, and encrypt everything anew under a new root key", Hashes: true,
+		In: []Field{proof("key, slot"), hashKey}, Out: []string{"job"}},
+	{Name: "snapshot.export", Door: DoorLocal, Doc: "give every secret as one file, encrypted, a part at a time", Hashes: true,
+		In: []Field{{Name: "secret", Doc: "with the first part: a message Proof, sealed to the zone's key: key, format, new_key, cost"},
+			{Name: "offset", Doc: "of the part; all have the same request id"}, hashKey},
 		Out: []string{"snapshot", "more", "job"}},
 	{Name: "snapshot.import", Door: DoorLocal, Doc: "take in all that a file of the Rust Stronghold holds, a part at a time", Changes: true, Hashes: true,
 		In: []Field{{Name: "snapshot", Required: true, Doc: "the part of the file"}, {Name: "offset", Doc: "of the part; all have the same request id"},
@@ -178,6 +188,8 @@ var Operations = []Operation{
 			{Name: "salt", Doc: "of the password, where the program kept one"}, {Name: "cost", Doc: "the highest work factor to pay: 20 if absent, at most 23"},
 			{Name: "dry_run", Doc: "change nothing, tell what would come"}, over, {Name: "skip_large", Doc: "leave out what is larger than its limit, instead of all"}, hashKey},
 		Out: []string{"imported", "job", "snapshot"}},
+	{Name: "snapshot.rekey", Door: DoorLocal, Doc: "encrypt everything anew under a new root key; the same slots open it", Hashes: true,
+		In: []Field{proof("key"), hashKey}, Out: []string{"job"}},
 	{Name: "snapshot.save", Door: DoorLocal, Doc: "write the whole state as a fresh file: what was revoked is not in it"},
 	{Name: "store.get", Door: DoorPeer, Doc: "read a value of a client's store", In: []Field{getAt, session}, Out: []string{"value", "entries"}},
 	{Name: "store.list", Door: DoorPeer, Doc: "list the keys of a client's store, a page at a time",
@@ -214,7 +226,7 @@ var Operations = []Operation{
 		Out: []string{"hashed"}},
 	{Name: "zone.hashed", Door: DoorZone, Doc: "go on with the request that a job was made of, which has the same id",
 		In:  []Field{{Name: "hashed", Required: true, Doc: "what zone.hash gave"}},
-		Out: []string{"length", "base", "recovered", "change", "imported", "snapshot", "more"}},
+		Out: []string{"length", "base", "recovered", "change", "imported", "snapshot", "more", "slots"}},
 	{Name: "zone.inspect", Door: DoorZone, Doc: "tell what a snapshot tells without a key",
 		In: []Field{{Name: "snapshot", Doc: "the file's beginning"}}, Out: []string{"info"}},
 	{Name: "zone.key", Door: DoorPeer, Doc: "tell the zone's public key, to seal a secret that is to be written",

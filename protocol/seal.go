@@ -52,25 +52,14 @@ func Open(key *SealKey, req *Request, field string, dir Direction, sealed []byte
 	return plaintext, nil
 }
 
-// JoinSecrets makes one plaintext of two, so that what is sealed together cannot be exchanged one by one: the length of
-// the first (2 bytes, big-endian), the first, the second. The first has at most [MaxPassphrase] bytes. The caller wipes
-// the result.
-func JoinSecrets(first, second []byte) ([]byte, error) {
-	if len(first) > MaxPassphrase || len(second) > MaxPassphrase {
-		return nil, fmt.Errorf("protocol: a secret is longer than %d bytes", MaxPassphrase)
+// SealProof seals a proof for req, as [Seal] does. The caller wipes what is in it.
+func SealProof(public []byte, req *Request, p *Proof) ([]byte, error) {
+	plain, err := Marshal(p)
+	if err != nil {
+		return nil, err
 	}
-	b := make([]byte, 0, 2+len(first)+len(second)) // it does not grow: that would leave a copy
-	b = binary.BigEndian.AppendUint16(b, uint16(len(first)))
-	return append(append(b, first...), second...), nil
-}
-
-// SplitSecrets returns the parts of what [JoinSecrets] made, which share its bytes.
-func SplitSecrets(b []byte) (first, second []byte, ok bool) {
-	if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
-		return nil, nil, false
-	}
-	n := 2 + int(binary.BigEndian.Uint16(b))
-	return b[2:n], b[n:], true
+	defer clear(plain)
+	return Seal(public, req, "secret", ToZone, plain)
 }
 
 // SealKey is a key that values are sealed to. It lives in memory only.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
 )
 
 func sealedRequest() *Request {
@@ -139,26 +141,30 @@ func TestSealKeyShowsNothing(t *testing.T) {
 	}
 }
 
-func TestJoinSecrets(t *testing.T) {
-	long := bytes.Repeat([]byte{1}, MaxPassphrase)
-	for _, pair := range [][2][]byte{{nil, nil}, {[]byte("a"), nil}, {nil, []byte("b")}, {[]byte("first"), []byte("second")}, {long, long}} {
-		b, err := JoinSecrets(pair[0], pair[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if first, second, ok := SplitSecrets(b); !ok || !bytes.Equal(first, pair[0]) || !bytes.Equal(second, pair[1]) {
-			t.Errorf("%q and %q came back as %q and %q, %t", pair[0], pair[1], first, second, ok)
-		}
+// TestSealProof: a proof opens for its request only, and says the same.
+func TestSealProof(t *testing.T) {
+	key, err := NewSealKey()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := JoinSecrets(append(long, 1), nil); err == nil {
-		t.Error("a long first secret was taken")
+	req := &Request{Id: NewID(), Operation: "slot.add"}
+	proof := &Proof{Key: []byte("key"), Recipient: "age1", Cost: 17}
+	sealed, err := SealProof(key.Public(), req, proof)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := JoinSecrets(nil, append(long, 1)); err == nil {
-		t.Error("a long second secret was taken")
+	plain, err := Open(key, req, "secret", ToZone, sealed)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, b := range [][]byte{nil, {0}, {0, 1}, {1, 0, 1}} {
-		if _, _, ok := SplitSecrets(b); ok {
-			t.Errorf("%x was split", b)
-		}
+	got := new(Proof)
+	if err := Unmarshal(plain, got); err != nil || !proto.Equal(got, proof) {
+		t.Errorf("it says %v, %v", got, err)
+	}
+	if _, err := Open(key, &Request{Id: req.Id, Operation: "slot.remove"}, "secret", ToZone, sealed); err == nil {
+		t.Error("it opens for another operation")
+	}
+	if _, err := SealProof(nil, req, proof); err == nil {
+		t.Error("sealed to no key")
 	}
 }

@@ -49,6 +49,7 @@ const (
 	Status_INTERNAL            Status = 17
 	Status_MISSING             Status = 18 // there is no snapshot file
 	Status_TOO_EXPENSIVE       Status = 19 // the password hash costs more than is allowed
+	Status_NO_SLOT             Status = 20 // no key slot is for a key of this sort, or of this number
 	Status_DISABLED            Status = 27 // the record is there and refuses every use, until it is enabled
 	Status_CONFLICT            Status = 28 // what is there is not what was expected; nothing was changed
 )
@@ -76,6 +77,7 @@ var (
 		17: "INTERNAL",
 		18: "MISSING",
 		19: "TOO_EXPENSIVE",
+		20: "NO_SLOT",
 		27: "DISABLED",
 		28: "CONFLICT",
 	}
@@ -100,6 +102,7 @@ var (
 		"INTERNAL":            17,
 		"MISSING":             18,
 		"TOO_EXPENSIVE":       19,
+		"NO_SLOT":             20,
 		"DISABLED":            27,
 		"CONFLICT":            28,
 	}
@@ -794,6 +797,7 @@ type Response struct {
 	Job           []byte  `protobuf:"bytes,40,opt,name=job,proto3" json:"job,omitempty"`              // what is to be hashed, sealed to the zone that hashes
 	Hashed        []byte  `protobuf:"bytes,41,opt,name=hashed,proto3" json:"hashed,omitempty"`        // what came of it, sealed to the zone that gave the job
 	Last          uint64  `protobuf:"varint,50,opt,name=last,proto3" json:"last,omitempty"`           // where the journal's last batch begins; 0: it has none
+	Slots         []*Slot `protobuf:"bytes,42,rep,name=slots,proto3" json:"slots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1057,6 +1061,13 @@ func (x *Response) GetLast() uint64 {
 		return x.Last
 	}
 	return 0
+}
+
+func (x *Response) GetSlots() []*Slot {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
 }
 
 // Entry is one line of a listing.
@@ -1869,8 +1880,12 @@ func (x *SnapshotInfo) GetHeaderSize() uint64 {
 // Slot is one way to open a snapshot.
 type Slot struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`  // "passphrase"
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`  // "passphrase", "recipient" or "key"
 	Cost          uint32                 `protobuf:"varint,2,opt,name=cost,proto3" json:"cost,omitempty"` // of a passphrase: scrypt, log2 N
+	Number        uint32                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	Label         string                 `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
+	CreatedMs     uint64                 `protobuf:"varint,5,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
+	Recipient     string                 `protobuf:"bytes,6,opt,name=recipient,proto3" json:"recipient,omitempty"` // a public key of age; of a passphrase, one of its own
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1919,6 +1934,128 @@ func (x *Slot) GetCost() uint32 {
 	return 0
 }
 
+func (x *Slot) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Slot) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Slot) GetCreatedMs() uint64 {
+	if x != nil {
+		return x.CreatedMs
+	}
+	return 0
+}
+
+func (x *Slot) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+// Proof is what is sealed for an operation that lets a stored secret out, or changes who can open the snapshot. All
+// that matters is in it, so that nothing of it can be exchanged on the way. An operation takes what its row says.
+type Proof struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`                     // that opens a slot of the snapshot: a passphrase, an identity of age, or a raw key
+	NewKey        []byte                 `protobuf:"bytes,2,opt,name=new_key,json=newKey,proto3" json:"new_key,omitempty"` // that is to open the new slot, or the new file
+	Recipient     string                 `protobuf:"bytes,3,opt,name=recipient,proto3" json:"recipient,omitempty"`         // of age, instead of new_key
+	Cost          uint32                 `protobuf:"varint,4,opt,name=cost,proto3" json:"cost,omitempty"`                  // scrypt, log2 N, of a new passphrase; 0: chosen
+	Label         string                 `protobuf:"bytes,5,opt,name=label,proto3" json:"label,omitempty"`                 // of a new slot
+	Slot          uint32                 `protobuf:"varint,6,opt,name=slot,proto3" json:"slot,omitempty"`                  // number of the slot
+	Format        string                 `protobuf:"bytes,7,opt,name=format,proto3" json:"format,omitempty"`               // of the file
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Proof) Reset() {
+	*x = Proof{}
+	mi := &file_stronghold_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proof) ProtoMessage() {}
+
+func (x *Proof) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proof.ProtoReflect.Descriptor instead.
+func (*Proof) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Proof) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Proof) GetNewKey() []byte {
+	if x != nil {
+		return x.NewKey
+	}
+	return nil
+}
+
+func (x *Proof) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *Proof) GetCost() uint32 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+func (x *Proof) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Proof) GetSlot() uint32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
+
+func (x *Proof) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
 // Imported is what came, or would come, out of the file of another Stronghold.
 type Imported struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1935,7 +2072,7 @@ type Imported struct {
 
 func (x *Imported) Reset() {
 	*x = Imported{}
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2084,7 @@ func (x *Imported) String() string {
 func (*Imported) ProtoMessage() {}
 
 func (x *Imported) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,7 +2097,7 @@ func (x *Imported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Imported.ProtoReflect.Descriptor instead.
 func (*Imported) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{16}
+	return file_stronghold_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Imported) GetVersion() string {
@@ -2025,7 +2162,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2174,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2187,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{17}
+	return file_stronghold_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Attempt) GetName() string {
@@ -2100,7 +2237,7 @@ type ImportCounts struct {
 
 func (x *ImportCounts) Reset() {
 	*x = ImportCounts{}
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2249,7 @@ func (x *ImportCounts) String() string {
 func (*ImportCounts) ProtoMessage() {}
 
 func (x *ImportCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2262,7 @@ func (x *ImportCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCounts.ProtoReflect.Descriptor instead.
 func (*ImportCounts) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{18}
+	return file_stronghold_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ImportCounts) GetClients() uint64 {
@@ -2216,7 +2353,7 @@ type ImportedPart struct {
 
 func (x *ImportedPart) Reset() {
 	*x = ImportedPart{}
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2228,7 +2365,7 @@ func (x *ImportedPart) String() string {
 func (*ImportedPart) ProtoMessage() {}
 
 func (x *ImportedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2241,7 +2378,7 @@ func (x *ImportedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPart.ProtoReflect.Descriptor instead.
 func (*ImportedPart) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{19}
+	return file_stronghold_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ImportedPart) GetLocation() *Location {
@@ -2269,7 +2406,7 @@ type LeftOut struct {
 
 func (x *LeftOut) Reset() {
 	*x = LeftOut{}
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2281,7 +2418,7 @@ func (x *LeftOut) String() string {
 func (*LeftOut) ProtoMessage() {}
 
 func (x *LeftOut) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2294,7 +2431,7 @@ func (x *LeftOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeftOut.ProtoReflect.Descriptor instead.
 func (*LeftOut) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{20}
+	return file_stronghold_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LeftOut) GetLocation() *Location {
@@ -2322,7 +2459,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2334,7 +2471,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2347,7 +2484,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{21}
+	return file_stronghold_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Change) GetSequence() uint64 {
@@ -2373,13 +2510,14 @@ type Job struct {
 	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`                           // that opens a slot of it
 	Foreign       *ForeignFile           `protobuf:"bytes,5,opt,name=foreign,proto3" json:"foreign,omitempty"`
 	ForeignKey    *ForeignKey            `protobuf:"bytes,6,opt,name=foreign_key,json=foreignKey,proto3" json:"foreign_key,omitempty"`
+	NewKey        *NewKey                `protobuf:"bytes,7,opt,name=new_key,json=newKey,proto3" json:"new_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2529,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2542,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{22}
+	return file_stronghold_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Job) GetToken() []byte {
@@ -2449,6 +2587,66 @@ func (x *Job) GetForeignKey() *ForeignKey {
 	return nil
 }
 
+func (x *Job) GetNewKey() *NewKey {
+	if x != nil {
+		return x.NewKey
+	}
+	return nil
+}
+
+// NewKey is what a slot is to be made of.
+type NewKey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Cost          uint32                 `protobuf:"varint,2,opt,name=cost,proto3" json:"cost,omitempty"` // scrypt, log2 N, of a passphrase; 0: what takes about half a second
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NewKey) Reset() {
+	*x = NewKey{}
+	mi := &file_stronghold_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewKey) ProtoMessage() {}
+
+func (x *NewKey) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewKey.ProtoReflect.Descriptor instead.
+func (*NewKey) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *NewKey) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *NewKey) GetCost() uint32 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
 // ForeignFile is how the file of another program is to be opened, which comes beside the job.
 type ForeignFile struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2462,7 +2660,7 @@ type ForeignFile struct {
 
 func (x *ForeignFile) Reset() {
 	*x = ForeignFile{}
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +2672,7 @@ func (x *ForeignFile) String() string {
 func (*ForeignFile) ProtoMessage() {}
 
 func (x *ForeignFile) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2685,7 @@ func (x *ForeignFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignFile.ProtoReflect.Descriptor instead.
 func (*ForeignFile) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{23}
+	return file_stronghold_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ForeignFile) GetPassword() []byte {
@@ -2529,7 +2727,7 @@ type ForeignKey struct {
 
 func (x *ForeignKey) Reset() {
 	*x = ForeignKey{}
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2541,7 +2739,7 @@ func (x *ForeignKey) String() string {
 func (*ForeignKey) ProtoMessage() {}
 
 func (x *ForeignKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2554,7 +2752,7 @@ func (x *ForeignKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignKey.ProtoReflect.Descriptor instead.
 func (*ForeignKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{24}
+	return file_stronghold_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ForeignKey) GetPassword() []byte {
@@ -2574,19 +2772,22 @@ func (x *ForeignKey) GetCost() uint32 {
 // Hashed is the result of a job.
 type Hashed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`                    // of the job
-	Root          []byte                 `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`                      // that the slot holds
-	Content       []byte                 `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`                // of the file of another program, still compressed
-	Attempts      []*Attempt             `protobuf:"bytes,4,rep,name=attempts,proto3" json:"attempts,omitempty"`              // the last one fit
-	FileKey       []byte                 `protobuf:"bytes,5,opt,name=file_key,json=fileKey,proto3" json:"file_key,omitempty"` // of a file for another program
-	Header        []byte                 `protobuf:"bytes,6,opt,name=header,proto3" json:"header,omitempty"`                  // and what it begins with
+	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`                        // of the job
+	Root          []byte                 `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`                          // that the slot holds
+	Content       []byte                 `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`                    // of the file of another program, still compressed
+	Attempts      []*Attempt             `protobuf:"bytes,4,rep,name=attempts,proto3" json:"attempts,omitempty"`                  // the last one fit
+	FileKey       []byte                 `protobuf:"bytes,5,opt,name=file_key,json=fileKey,proto3" json:"file_key,omitempty"`     // of a file for another program
+	Header        []byte                 `protobuf:"bytes,6,opt,name=header,proto3" json:"header,omitempty"`                      // and what it begins with
+	SlotKind      uint32                 `protobuf:"varint,7,opt,name=slot_kind,json=slotKind,proto3" json:"slot_kind,omitempty"` // of the new slot
+	Recipient     string                 `protobuf:"bytes,8,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	Lock          []byte                 `protobuf:"bytes,9,opt,name=lock,proto3" json:"lock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hashed) Reset() {
 	*x = Hashed{}
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2598,7 +2799,7 @@ func (x *Hashed) String() string {
 func (*Hashed) ProtoMessage() {}
 
 func (x *Hashed) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2611,7 +2812,7 @@ func (x *Hashed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hashed.ProtoReflect.Descriptor instead.
 func (*Hashed) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{25}
+	return file_stronghold_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Hashed) GetToken() []byte {
@@ -2652,6 +2853,27 @@ func (x *Hashed) GetFileKey() []byte {
 func (x *Hashed) GetHeader() []byte {
 	if x != nil {
 		return x.Header
+	}
+	return nil
+}
+
+func (x *Hashed) GetSlotKind() uint32 {
+	if x != nil {
+		return x.SlotKind
+	}
+	return 0
+}
+
+func (x *Hashed) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *Hashed) GetLock() []byte {
+	if x != nil {
+		return x.Lock
 	}
 	return nil
 }
@@ -2741,7 +2963,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\b_messageB\b\n" +
 	"\x06_valueB\v\n" +
 	"\t_if_valueB\a\n" +
-	"\x05_keepJ\x04\b\x04\x10\x05\"\xed\b\n" +
+	"\x05_keepJ\x04\b\x04\x10\x05\"\x98\t\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -2777,7 +2999,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\trecovered\x18# \x01(\bR\trecovered\x12\x10\n" +
 	"\x03job\x18( \x01(\fR\x03job\x12\x16\n" +
 	"\x06hashed\x18) \x01(\fR\x06hashed\x12\x12\n" +
-	"\x04last\x182 \x01(\x04R\x04lastB\b\n" +
+	"\x04last\x182 \x01(\x04R\x04last\x12)\n" +
+	"\x05slots\x18* \x03(\v2\x13.stronghold.v1.SlotR\x05slotsB\b\n" +
 	"\x06_valueB\n" +
 	"\n" +
 	"\b_version\"\xd1\x02\n" +
@@ -2851,10 +3074,23 @@ const file_stronghold_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12)\n" +
 	"\x05slots\x18\x02 \x03(\v2\x13.stronghold.v1.SlotR\x05slots\x12\x1f\n" +
 	"\vheader_size\x18\x03 \x01(\x04R\n" +
-	"headerSize\".\n" +
+	"headerSize\"\x99\x01\n" +
 	"\x04Slot\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04cost\x18\x02 \x01(\rR\x04cost\"\xb1\x02\n" +
+	"\x04cost\x18\x02 \x01(\rR\x04cost\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\x12\x14\n" +
+	"\x05label\x18\x04 \x01(\tR\x05label\x12\x1d\n" +
+	"\n" +
+	"created_ms\x18\x05 \x01(\x04R\tcreatedMs\x12\x1c\n" +
+	"\trecipient\x18\x06 \x01(\tR\trecipient\"\xa6\x01\n" +
+	"\x05Proof\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x17\n" +
+	"\anew_key\x18\x02 \x01(\fR\x06newKey\x12\x1c\n" +
+	"\trecipient\x18\x03 \x01(\tR\trecipient\x12\x12\n" +
+	"\x04cost\x18\x04 \x01(\rR\x04cost\x12\x14\n" +
+	"\x05label\x18\x05 \x01(\tR\x05label\x12\x12\n" +
+	"\x04slot\x18\x06 \x01(\rR\x04slot\x12\x16\n" +
+	"\x06format\x18\a \x01(\tR\x06format\"\xb1\x02\n" +
 	"\bImported\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1f\n" +
 	"\vwork_factor\x18\x02 \x01(\rR\n" +
@@ -2891,7 +3127,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\":\n" +
 	"\x06Change\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x14\n" +
-	"\x05entry\x18\x02 \x01(\fR\x05entry\"\xd4\x01\n" +
+	"\x05entry\x18\x02 \x01(\fR\x05entry\"\x84\x02\n" +
 	"\x03Job\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x1b\n" +
 	"\tanswer_to\x18\x02 \x01(\fR\banswerTo\x12\x16\n" +
@@ -2899,7 +3135,11 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x03key\x18\x04 \x01(\fR\x03key\x124\n" +
 	"\aforeign\x18\x05 \x01(\v2\x1a.stronghold.v1.ForeignFileR\aforeign\x12:\n" +
 	"\vforeign_key\x18\x06 \x01(\v2\x19.stronghold.v1.ForeignKeyR\n" +
-	"foreignKey\"i\n" +
+	"foreignKey\x12.\n" +
+	"\anew_key\x18\a \x01(\v2\x15.stronghold.v1.NewKeyR\x06newKey\".\n" +
+	"\x06NewKey\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x12\n" +
+	"\x04cost\x18\x02 \x01(\rR\x04cost\"i\n" +
 	"\vForeignFile\x12\x1a\n" +
 	"\bpassword\x18\x01 \x01(\fR\bpassword\x12\x12\n" +
 	"\x04salt\x18\x02 \x01(\fR\x04salt\x12\x16\n" +
@@ -2908,14 +3148,17 @@ const file_stronghold_proto_rawDesc = "" +
 	"\n" +
 	"ForeignKey\x12\x1a\n" +
 	"\bpassword\x18\x01 \x01(\fR\bpassword\x12\x12\n" +
-	"\x04cost\x18\x02 \x01(\rR\x04cost\"\xb3\x01\n" +
+	"\x04cost\x18\x02 \x01(\rR\x04cost\"\x82\x02\n" +
 	"\x06Hashed\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x12\n" +
 	"\x04root\x18\x02 \x01(\fR\x04root\x12\x18\n" +
 	"\acontent\x18\x03 \x01(\fR\acontent\x122\n" +
 	"\battempts\x18\x04 \x03(\v2\x16.stronghold.v1.AttemptR\battempts\x12\x19\n" +
 	"\bfile_key\x18\x05 \x01(\fR\afileKey\x12\x16\n" +
-	"\x06header\x18\x06 \x01(\fR\x06header*\xdd\x02\n" +
+	"\x06header\x18\x06 \x01(\fR\x06header\x12\x1b\n" +
+	"\tslot_kind\x18\a \x01(\rR\bslotKind\x12\x1c\n" +
+	"\trecipient\x18\b \x01(\tR\trecipient\x12\x12\n" +
+	"\x04lock\x18\t \x01(\fR\x04lock*\xea\x02\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x06\n" +
 	"\x02OK\x10\x01\x12\v\n" +
@@ -2941,7 +3184,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\vUNAVAILABLE\x10\x10\x12\f\n" +
 	"\bINTERNAL\x10\x11\x12\v\n" +
 	"\aMISSING\x10\x12\x12\x11\n" +
-	"\rTOO_EXPENSIVE\x10\x13\x12\f\n" +
+	"\rTOO_EXPENSIVE\x10\x13\x12\v\n" +
+	"\aNO_SLOT\x10\x14\x12\f\n" +
 	"\bDISABLED\x10\x1b\x12\f\n" +
 	"\bCONFLICT\x10\x1cB.Z,github.com/stronghold-go/stronghold/protocolb\x06proto3"
 
@@ -2958,7 +3202,7 @@ func file_stronghold_proto_rawDescGZIP() []byte {
 }
 
 var file_stronghold_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_stronghold_proto_goTypes = []any{
 	(Status)(0),          // 0: stronghold.v1.Status
 	(*Frame)(nil),        // 1: stronghold.v1.Frame
@@ -2977,16 +3221,18 @@ var file_stronghold_proto_goTypes = []any{
 	(*Ping)(nil),         // 14: stronghold.v1.Ping
 	(*SnapshotInfo)(nil), // 15: stronghold.v1.SnapshotInfo
 	(*Slot)(nil),         // 16: stronghold.v1.Slot
-	(*Imported)(nil),     // 17: stronghold.v1.Imported
-	(*Attempt)(nil),      // 18: stronghold.v1.Attempt
-	(*ImportCounts)(nil), // 19: stronghold.v1.ImportCounts
-	(*ImportedPart)(nil), // 20: stronghold.v1.ImportedPart
-	(*LeftOut)(nil),      // 21: stronghold.v1.LeftOut
-	(*Change)(nil),       // 22: stronghold.v1.Change
-	(*Job)(nil),          // 23: stronghold.v1.Job
-	(*ForeignFile)(nil),  // 24: stronghold.v1.ForeignFile
-	(*ForeignKey)(nil),   // 25: stronghold.v1.ForeignKey
-	(*Hashed)(nil),       // 26: stronghold.v1.Hashed
+	(*Proof)(nil),        // 17: stronghold.v1.Proof
+	(*Imported)(nil),     // 18: stronghold.v1.Imported
+	(*Attempt)(nil),      // 19: stronghold.v1.Attempt
+	(*ImportCounts)(nil), // 20: stronghold.v1.ImportCounts
+	(*ImportedPart)(nil), // 21: stronghold.v1.ImportedPart
+	(*LeftOut)(nil),      // 22: stronghold.v1.LeftOut
+	(*Change)(nil),       // 23: stronghold.v1.Change
+	(*Job)(nil),          // 24: stronghold.v1.Job
+	(*NewKey)(nil),       // 25: stronghold.v1.NewKey
+	(*ForeignFile)(nil),  // 26: stronghold.v1.ForeignFile
+	(*ForeignKey)(nil),   // 27: stronghold.v1.ForeignKey
+	(*Hashed)(nil),       // 28: stronghold.v1.Hashed
 }
 var file_stronghold_proto_depIdxs = []int32{
 	3,  // 0: stronghold.v1.Frame.request:type_name -> stronghold.v1.Request
@@ -3002,33 +3248,35 @@ var file_stronghold_proto_depIdxs = []int32{
 	13, // 10: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
 	14, // 11: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
 	15, // 12: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
-	17, // 13: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
+	18, // 13: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
 	7,  // 14: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
 	8,  // 15: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
 	4,  // 16: stronghold.v1.Response.results:type_name -> stronghold.v1.Response
-	22, // 17: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
-	2,  // 18: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
-	6,  // 19: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
-	6,  // 20: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
-	2,  // 21: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
-	11, // 22: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
-	12, // 23: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
-	16, // 24: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
-	18, // 25: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
-	19, // 26: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
-	20, // 27: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
-	21, // 28: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
-	2,  // 29: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
-	19, // 30: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
-	2,  // 31: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
-	24, // 32: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
-	25, // 33: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
-	18, // 34: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	23, // 17: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
+	16, // 18: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
+	2,  // 19: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
+	6,  // 20: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
+	6,  // 21: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
+	2,  // 22: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
+	11, // 23: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
+	12, // 24: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
+	16, // 25: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
+	19, // 26: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
+	20, // 27: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
+	21, // 28: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
+	22, // 29: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
+	2,  // 30: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
+	20, // 31: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
+	2,  // 32: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
+	26, // 33: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
+	27, // 34: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
+	25, // 35: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
+	19, // 36: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }
@@ -3049,7 +3297,7 @@ func file_stronghold_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stronghold_proto_rawDesc), len(file_stronghold_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

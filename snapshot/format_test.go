@@ -102,14 +102,14 @@ func TestFormat(t *testing.T) {
 		"constants": {
 			"major version": major, "minor version": minor, "file id, bytes": idSize, "salt, bytes": saltSize, "MAC, bytes": macSize,
 			"key, bytes": keySize, "tag, bytes": tagSize, "head of a block, bytes": blockHead, "plaintext of a chunk, bytes": chunkSize,
-			"slots, at most": maxSlots, "a slot, bytes at most": maxSlotSize, "settings, bytes at most": maxSettings,
+			"slots, at most": maxSlots, "a slot, bytes at most": maxSlotSize, "label, bytes at most": MaxLabel, "recipient, bytes at most": maxRecipient, "settings, bytes at most": maxSettings,
 			"name, bytes at most": vault.MaxName, "sealed name, bytes at most": maxName + nameExtra, "sealed, bytes at least": minSealed,
 			"hint, bytes at most": vault.MaxHint, "secret, bytes at most": vault.MaxSecret, "sealed record, bytes at most": maxSealed,
 			"store value, bytes at most": vault.MaxValue, "sector, bytes": sectorSize,
 			"scrypt cost, at least when a slot is made": MinCost, "scrypt cost, at most": MaxCost,
 		},
 		"blocks": {"client section": blockClient, "index": blockIndex, "batch": blockBatch, "session": blockSession, "entry": blockEntry},
-		"slots":  {"age": int(AgeSlot)},
+		"slots":  {"passphrase": int(PassphraseSlot), "recipient": int(RecipientSlot), "key": int(KeySlot)},
 		"edits":  {"record": editRecord, "item": editItem, "removed item": editRemove, "client": editClient, "purged client": editPurge, "keep": editKeep},
 		"bits":   {"revoked": bitRevoked, "counter": bitCounter},
 		"kinds":  constants(t, "../vault/record.go", "Kind"),
@@ -220,14 +220,14 @@ func TestFormatVector(t *testing.T) {
 // vector makes the example.
 func vector(t *testing.T) string {
 	k := fixedKeys(t)
-	h := &Header{Slots: []Slot{cheapSlot(t, k)}}
+	h := k.header(t, passphrase)
 	db := newDB(t, k)
 	set(t, db, "wallet/keys/note", "attack at dawn")
 	setItem(t, db, "wallet", "colour", "blue")
 	file, j := write(t, k, h, db)
 	file = append(file, seal(t, j, set(t, db, "wallet/keys/@head", "at noon"))...)
 	var out strings.Builder
-	fmt.Fprintf(&out, `The root key is 00 01 02 … 1f. The slot opens with the passphrase %q; its cost is 1, which no
+	fmt.Fprintf(&out, `The root key is 00 01 02 … 1f, the key of records 20 21 22 … 3f. The slot opens with the passphrase %q; its cost is 1, which no
 writer makes, so that a test is quick. Folded, it holds the record wallet/keys/note, of the kind Data with
 the secret "attack at dawn" and the hint "a hint", and the item "colour" of the client wallet, with the
 value "blue". An entry adds version 0 in the same vault, with the secret "at noon" and the same hint.

@@ -22,6 +22,13 @@ func fixedKeys(t testing.TB) *Keys {
 			b[i] = byte(i)
 		}
 	})
+	if err == nil {
+		k.records, err = newSecret(k.arena, func(b []byte) {
+			for i := range b {
+				b[i] = byte(keySize + i)
+			}
+		})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +157,7 @@ func FuzzClient(f *testing.F) {
 // seeds are what each target begins with.
 func seeds(t testing.TB) map[string]map[string][]byte {
 	k := fixedKeys(t)
-	_, h := newKeys(t)
+	h := k.header(t, passphrase)
 	db := newDB(t, k)
 	empty, _ := write(t, k, h, db)
 	a := set(t, db, "c/v/r", "secret")
@@ -180,11 +187,12 @@ func seeds(t testing.TB) map[string]map[string][]byte {
 		plain[i] = out.Bytes()
 	}
 	header, _ := blocksOf(t, small)
+	more := k.header(t, passphrase, identity, rawKey)
 	twice := *h
 	twice.Slots = append(twice.Slots, twice.Slots...)
 	return map[string]map[string][]byte{
 		"FuzzReadHeader": {
-			"whole": header, "cut": header[:len(header)-1], "two-slots": append(twice.encode(), make([]byte, macSize)...),
+			"whole": header, "cut": header[:len(header)-1], "twice": twice.Encode(), "kinds": more.Encode(),
 			"rust-3": []byte("PARTI\x03\x00age-encryption.org/v1\n"), "other-magic": []byte("PARTY\x04\x00"), "no-slot": append([]byte("PARTI\x04\x00"), make([]byte, 128)...),
 		},
 		"FuzzRead": {

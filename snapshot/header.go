@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/binary"
 	"io"
 
 	"github.com/stronghold-go/stronghold/procedures/primitive"
@@ -16,10 +15,16 @@ import (
 type Header struct {
 	FileID   [idSize]byte // random, new with every file: keys of the file depend on it
 	Slots    []Slot
-	Settings []byte // none yet: empty
+	Settings []byte              // none yet: empty
+	records  [sealedKeySize]byte // the key of records and names, sealed
 }
 
-const maxSettings = 4 << 10
+const sealedKeySize = keySize + tagSize
+
+const (
+	maxSettings = 4 << 10
+	headerStart = len(magic) + 2 + idSize + 1 // where the first slot begins
+)
 
 // renew gives the header of a file that is about to be written a new id.
 func (h Header) renew() Header {
@@ -33,12 +38,10 @@ func (h *Header) encode() []byte {
 	b = append(b, h.FileID[:]...)
 	b = append(b, byte(len(h.Slots)))
 	for _, s := range h.Slots {
-		b = append(b, byte(s.Kind))
-		b = binary.BigEndian.AppendUint16(b, uint16(len(s.Data)))
-		b = append(b, s.Data...)
+		b = appendBytes16(append(b, byte(s.Kind)), s.encode())
 	}
-	b = binary.BigEndian.AppendUint16(b, uint16(len(h.Settings)))
-	return append(b, h.Settings...)
+	b = appendBytes16(b, h.Settings)
+	return append(b, h.records[:]...)
 }
 
 // Encode returns the header as [ReadHeader] takes it, without its MAC: that is for
@@ -63,15 +66,22 @@ func ReadHeader(r io.Reader) (h *Header, mac []byte, err error) {
 	if n == 0 || n > maxSlots {
 		return nil, nil, damaged
 	}
+	at, last := int64(headerStart), uint8(0)
 	for range n {
-		s := Slot{Kind: SlotKind(d.u8())}
-		s.Data = d.bytes(d.limit(int(d.u16()), maxSlotSize))
-		if s.Kind != AgeSlot {
-			return nil, nil, damaged
+		kind := SlotKind(d.u8())
+		data := d.bytes(d.limit(int(d.u16()), maxSlotSize))
+		s, ok := decodeSlot(kind, data)
+		if s.at = at + 3; d.err != nil {
+			break
 		}
+		if !ok || s.Number <= last {
+			return nil, nil, s.damaged()
+		}
+		at, last = s.at+int64(len(data)), s.Number
 		h.Slots = append(h.Slots, s)
 	}
 	h.Settings = d.bytes(d.limit(int(d.u16()), maxSettings))
+	d.fill(h.records[:])
 	mac = bytes.Clone(d.bytes(macSize))
 	if d.err != nil || len(h.Settings) != 0 {
 		return nil, nil, damaged
@@ -103,4 +113,45 @@ func (k *Keys) verify(h *Header, mac []byte) error {
 		return &DamagedError{Where: "header"}
 	}
 	return nil
+}
+
+// sealRecords puts the key of records and names into the header. The key that it
+// is sealed under is of this file's id, and seals nothing else.
+func (k *Keys) sealRecords(h *Header) error {
+	return k.underHeader(h, func(key *[keySize]byte) error {
+		return k.records.Use(func(b []byte) error {
+			primitive.ChaChaSeal(h.records[:0], key, new([12]byte), b, nil)
+			return nil
+		})
+	})
+}
+
+// openRecords takes it out again.
+func (k *Keys) openRecords(h *Header) error {
+	records, err := k.arena.New(sealedKeySize)
+	if err != nil {
+		return err
+	}
+	defer records.Destroy()
+	if k.records, err = k.arena.New(keySize); err != nil {
+		return err
+	}
+	return k.underHeader(h, func(key *[keySize]byte) error {
+		return records.Use(func(b []byte) error {
+			if _, err := primitive.ChaChaOpen(b[:0], key, new([12]byte), h.records[:], nil); err != nil {
+				return &DamagedError{Where: "header"}
+			}
+			return k.records.Use(func(out []byte) error { copy(out, b); return nil })
+		})
+	})
+}
+
+func (k *Keys) underHeader(h *Header, f func(*[keySize]byte) error) (err error) {
+	key, err := k.derive("records", h.FileID[:], nil)
+	if err != nil {
+		return err
+	}
+	defer key.Destroy()
+	memory.Erase(func() { err = key.Use(func(b []byte) error { return f((*[keySize]byte)(b)) }) })
+	return err
 }

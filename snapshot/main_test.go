@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"filippo.io/age"
 	"github.com/stronghold-go/stronghold/sandbox/memory"
 	"github.com/stronghold-go/stronghold/vault"
 )
@@ -29,32 +28,35 @@ func newArena(t testing.TB) *memory.Arena {
 	return arena
 }
 
-// newKeys makes a root key and a header whose slot opens with the passphrase after
-// next to no hashing. Wrap refuses to make one: only tests want it.
+// newKeys makes keys and a header whose slot opens with the passphrase after next
+// to no hashing. NewSlot refuses to make one: only tests want it.
 func newKeys(t testing.TB) (*Keys, *Header) {
 	t.Helper()
 	k, err := NewKeys(newArena(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return k, &Header{Slots: []Slot{cheapSlot(t, k)}}
+	return k, k.header(t, passphrase)
 }
 
-// cheapSlot is Wrap at a cost of 1.
-func cheapSlot(t testing.TB, k *Keys) Slot {
+// header has a slot for each secret, at a cost of 1.
+func (k *Keys) header(t testing.TB, secrets ...string) *Header {
 	t.Helper()
-	recipient, err := age.NewScryptRecipient(passphrase)
+	h := new(Header)
+	for _, secret := range secrets {
+		s, err := newSlot([]byte(secret), 1)
+		if err == nil {
+			h, _, err = h.With(s)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := k.Wrap(h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	recipient.SetWorkFactor(1)
-	var slot bytes.Buffer
-	w, err := age.Encrypt(&slot, recipient)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.root.Use(func(root []byte) error { w.Write(root); return w.Close() })
-	return Slot{AgeSlot, slot.Bytes()}
+	return h
 }
 
 func newDB(t testing.TB, k *Keys) *vault.DB {
@@ -182,7 +184,12 @@ func with(arena *memory.Arena, passphrase string) func(*Header) (*Keys, error) {
 // open is Read with the passphrase. It checks that a failure left nothing in the arena.
 func open(t testing.TB, arena *memory.Arena, file []byte) (*State, error) {
 	t.Helper()
-	s, err := Read(bytes.NewReader(file), with(arena, passphrase), Options{Arena: arena})
+	return openWith(t, arena, file, passphrase)
+}
+
+func openWith(t testing.TB, arena *memory.Arena, file []byte, secret string) (*State, error) {
+	t.Helper()
+	s, err := Read(bytes.NewReader(file), with(arena, secret), Options{Arena: arena})
 	if err != nil {
 		if s != nil {
 			t.Fatal("a state and an error")

@@ -42,16 +42,22 @@ func (s *State) Close() {
 	s.Keys.Destroy()
 }
 
-// Create makes the state of a new, empty snapshot that opens with the passphrase.
-func Create(arena *memory.Arena, passphrase []byte, cost int) (*State, error) {
+// Create makes the state of a new, empty snapshot that opens with the secret, as
+// [NewSlot] takes it.
+func Create(arena *memory.Arena, secret []byte, cost int) (*State, error) {
 	k, err := NewKeys(arena)
 	if err != nil {
 		return nil, err
 	}
-	s := &State{Keys: k, Header: new(Header)}
-	slot, err := k.Wrap(passphrase, cost)
+	s := &State{Keys: k}
+	slot, err := NewSlot(secret, cost)
 	if err == nil {
-		s.Header.Slots = []Slot{slot}
+		s.Header, _, err = new(Header).With(slot)
+	}
+	if err == nil {
+		s.Header, err = k.Wrap(s.Header)
+	}
+	if err == nil {
 		err = s.newDB(Options{Arena: arena})
 	}
 	if err != nil {
@@ -94,6 +100,9 @@ func read(in *blocks, h *Header, mac []byte, keys *Keys, o Options) (_ *State, e
 		}
 	}()
 	if err := keys.verify(h, mac); err != nil {
+		return nil, err
+	}
+	if err := keys.openRecords(h); err != nil {
 		return nil, err
 	}
 	if err := s.newDB(o); err != nil {

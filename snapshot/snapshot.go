@@ -66,24 +66,51 @@ const (
 	keySize  = 32
 )
 
-// Keys are the root key and what is derived from it, in guarded memory.
+// Keys are the keys of a snapshot, in guarded memory: the root key, which all that
+// is in a file depends on, and the key of records and names, which stay sealed under
+// it in memory too and so outlive a root key.
 type Keys struct {
-	arena *memory.Arena
-	root  *memory.Secret
+	arena   *memory.Arena
+	root    *memory.Secret
+	records *memory.Secret // nil until it was found in a file
 }
 
-// NewKeys makes a random root key.
+// NewKeys makes random keys.
 func NewKeys(arena *memory.Arena) (*Keys, error) {
-	return keysFrom(arena, func(b []byte) { rand.Read(b) })
-}
-
-func keysFrom(arena *memory.Arena, fill func([]byte)) (*Keys, error) {
-	root, err := arena.New(keySize)
+	random := func(b []byte) { rand.Read(b) }
+	k, err := keysFrom(arena, random)
 	if err != nil {
 		return nil, err
 	}
-	root.Use(func(b []byte) error { fill(b); return nil })
-	return &Keys{arena: arena, root: root}, nil
+	if k.records, err = newSecret(arena, random); err != nil {
+		k.Destroy()
+		return nil, err
+	}
+	return k, nil
+}
+
+// Renew returns keys with another root key for the same records.
+func (k *Keys) Renew() (*Keys, error) {
+	next, err := NewKeys(k.arena)
+	if err != nil {
+		return nil, err
+	}
+	next.records.Use(func(b []byte) error {
+		return k.records.Use(func(have []byte) error { copy(b, have); return nil })
+	})
+	return next, nil
+}
+
+// Copy returns the same keys, to be destroyed for themselves.
+func (k *Keys) Copy() (*Keys, error) {
+	next, err := k.Renew()
+	if err != nil {
+		return nil, err
+	}
+	next.root.Use(func(b []byte) error {
+		return k.root.Use(func(have []byte) error { copy(b, have); return nil })
+	})
+	return next, nil
 }
 
 // KeysOf are the keys of a root key that a slot has held.
@@ -94,17 +121,43 @@ func KeysOf(arena *memory.Arena, root []byte) (*Keys, error) {
 	return keysFrom(arena, func(b []byte) { copy(b, root) })
 }
 
+func keysFrom(arena *memory.Arena, fill func([]byte)) (*Keys, error) {
+	root, err := newSecret(arena, fill)
+	return &Keys{arena: arena, root: root}, err
+}
+
+func newSecret(arena *memory.Arena, fill func([]byte)) (*memory.Secret, error) {
+	s, err := arena.New(keySize)
+	if err != nil {
+		return nil, err
+	}
+	s.Use(func(b []byte) error { fill(b); return nil })
+	return s, nil
+}
+
 // Are says whether these are the keys of root.
 func (k *Keys) Are(root []byte) (same bool) {
 	k.root.Use(func(b []byte) error { same = subtle.ConstantTimeCompare(b, root) == 1; return nil })
 	return same
 }
 
-// Destroy wipes the root key. Keys derived from it live on.
-func (k *Keys) Destroy() { k.root.Destroy() }
+// Destroy wipes the keys. Keys derived from the root key live on.
+func (k *Keys) Destroy() {
+	k.root.Destroy()
+	if k.records != nil {
+		k.records.Destroy()
+	}
+}
 
-// Records returns the key that names and records are sealed under.
-func (k *Keys) Records() (*memory.Secret, error) { return k.derive("records", nil, nil) }
+// Records returns a copy of the key that names and records are sealed under.
+func (k *Keys) Records() (*memory.Secret, error) {
+	var s *memory.Secret
+	err := k.records.Use(func(b []byte) (err error) {
+		s, err = newSecret(k.arena, func(out []byte) { copy(out, b) })
+		return err
+	})
+	return s, err
+}
 
 // derive returns HKDF-SHA-256 (RFC 5869) of the root key: 32 bytes. The purpose
 // is part of the info, and so is what the key is bound to.

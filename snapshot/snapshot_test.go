@@ -105,8 +105,8 @@ func TestErrors(t *testing.T) {
 	if _, err := dearHeader.Open([]byte(passphrase), 8); !errors.As(err, &cost) || *cost != (CostError{9, 8}) {
 		t.Errorf("cost 9 of 8: %v", err)
 	}
-	slot := bytes.Replace(h.Slots[0].Data, []byte(" 1\n"), []byte(" 35\n"), 1)
-	file, _ = write(t, k, &Header{Slots: []Slot{{AgeSlot, slot}}}, db)
+	h.Slots[0].Lock = bytes.Replace(h.Slots[0].Lock, []byte(" 1\n"), []byte(" 35\n"), 1)
+	file, _ = write(t, k, h, db)
 	if err := read(file, passphrase); !errors.As(err, &cost) || *cost != (CostError{35, MaxCost}) {
 		t.Errorf("cost 35: %v", err)
 	}
@@ -126,7 +126,10 @@ func TestSlotsAreAuthenticated(t *testing.T) {
 	_, theirs := newKeys(t)
 	db := newDB(t, k)
 	fill(t, db)
+	theirs.Slots[0].Number = 2
 	two := &Header{Slots: []Slot{h.Slots[0], theirs.Slots[0]}}
+	third, first, second := h.Slots[0], theirs.Slots[0], h.Slots[0]
+	third.Number, first.Number, second.Number = 3, 1, 2
 	file, _ := write(t, k, two, db)
 	_, list := blocksOf(t, file)
 	arena := newArena(t)
@@ -136,9 +139,9 @@ func TestSlotsAreAuthenticated(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, slots := range [][]Slot{
-		{h.Slots[0]}, // dropped
-		{h.Slots[0], theirs.Slots[0], h.Slots[0]}, // added
-		{theirs.Slots[0], h.Slots[0]},             // swapped: the first one opens, with a root key that is not the file's
+		{h.Slots[0]},                         // dropped
+		{h.Slots[0], theirs.Slots[0], third}, // added
+		{first, second},                      // swapped: the first one opens, with a root key that is not the file's
 	} {
 		changed := *read
 		changed.Slots = slots
@@ -155,7 +158,8 @@ func TestSlotsAreAuthenticated(t *testing.T) {
 // Every bit counts. In the last batch, which may be what a crash has left, the
 // state before it is allowed too.
 func TestEveryBit(t *testing.T) {
-	k, h := newKeys(t)
+	k, _ := newKeys(t)
+	h := k.header(t, identity) // a small one; TestEveryBitOfAHeader has the others
 	db := newDB(t, k)
 	set(t, db, "c/v/r", "secret")
 	setItem(t, db, "c", "key", "value")
@@ -167,14 +171,18 @@ func TestEveryBit(t *testing.T) {
 		file = append(file, seal(t, j, set(t, db, "c/v/"+s, s))...)
 	}
 	arena := newArena(t)
-	mustOpen(t, arena, file).Close()
+	if s, err := openWith(t, arena, file, identity); err != nil {
+		t.Fatal(err)
+	} else {
+		s.Close()
+	}
 	step := 1
 	if raceDetector {
 		step = 31
 	}
 	for i := 0; i < len(file)*8; i += step {
 		file[i/8] ^= 1 << (i % 8)
-		if s, err := open(t, arena, file); err == nil {
+		if s, err := openWith(t, arena, file, identity); err == nil {
 			if i/8 >= last && s.Recovered && int(s.Length) == last {
 				s.Close()
 				file[i/8] ^= 1 << (i % 8)

@@ -36,6 +36,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // returns the journal of that file, which is empty.
 func Write(w io.Writer, k *Keys, h *Header, view *vault.View) (*Journal, error) {
 	head := h.renew()
+	if err := k.sealRecords(&head); err != nil {
+		return nil, err
+	}
 	mac, err := k.mac(&head)
 	if err != nil {
 		return nil, err

@@ -87,6 +87,7 @@ var outcomes = map[protocol.Status]outcome{
 	protocol.Status_CONFLICT: {exit: exitFailed, hint: "look what is there now, and ask again"},
 	protocol.Status_INTERNAL: {exit: exitFailed, hint: "the node's log has the cause, under the request's id"},
 	protocol.Status_MISSING:  {exit: exitNotFound, hint: "put vault.stronghold, or a copy of it, back into the home"},
+	protocol.Status_NO_SLOT:  {exit: exitLocked, hint: "`shnode snapshot inspect FILE` tells what opens a snapshot; nothing was changed"},
 	protocol.Status_TOO_EXPENSIVE: {exit: exitDamaged,
 		hint: "whoever wrote this file asks for more work to open it than this node allows"},
 }

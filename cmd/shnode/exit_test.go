@@ -35,6 +35,7 @@ var statusExits = map[protocol.Status]int{
 	protocol.Status_INTERNAL:            1,
 	protocol.Status_MISSING:             7,
 	protocol.Status_TOO_EXPENSIVE:       8,
+	protocol.Status_NO_SLOT:             6,
 	protocol.Status_DISABLED:            1,
 	protocol.Status_CONFLICT:            1,
 }

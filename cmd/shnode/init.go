@@ -14,9 +14,8 @@ import (
 // Bounds of --cost: log2 of scrypt's N. Each step doubles the time and the
 // memory that one guess at the passphrase takes.
 const (
-	minCost     = 17 // 128 MiB
-	maxCost     = 22 // 4 GiB
-	defaultCost = 0  // what the snapshot's format says
+	minCost = 17 // 128 MiB
+	maxCost = 22 // 4 GiB
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -25,15 +24,16 @@ func (a *app) initCommand() *cobra.Command {
 		Use:   "init",
 		Short: "make a home: identity, configuration, an empty policy, an empty encrypted snapshot",
 		Long: `init makes a home, and asks for the passphrase to encrypt its snapshot with.
+A file that holds an identity of age, or a raw key, is that key: see ` + "`shnode help snapshot slot add`" + `.
 A home that exists is left as it is. The new node's peer id goes to stdout.`,
 		Example: `  shnode init
   shnode init --home /srv/signer --passphrase-file /run/secrets/signer`,
 		Args: takes(0, 0),
 	}
-	cmd.Flags().IntVar(&cost, "cost", defaultCost, "log2 of the work to test one passphrase, 17 to 22 (default 18)")
+	cmd.Flags().IntVar(&cost, "cost", 0, costHelp)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if cost != defaultCost && (cost < minCost || cost > maxCost) {
-			return usage("--cost is 17 to 22", "each step doubles the time and memory that unlocking takes; 17 takes 128 MiB")
+		if err := checkCost(cost); err != nil {
+			return err
 		}
 		home, err := a.home()
 		if err != nil {

@@ -19,7 +19,8 @@ backup. Every change is on the disk before it is answered, so there is nothing
 that has to be saved by hand; save writes a fresh file all the same.`,
 		Example: `  shnode snapshot save
   shnode snapshot inspect backup.stronghold`,
-	}, a.snapshotSaveCommand(), a.snapshotInspectCommand(), a.snapshotImportCommand(), a.snapshotExportCommand())
+	}, a.snapshotSaveCommand(), a.snapshotInspectCommand(), a.snapshotImportCommand(), a.snapshotExportCommand(),
+		a.rekeyCommand(), a.slotCommand())
 }
 
 func (a *app) snapshotSaveCommand() *cobra.Command {
@@ -75,19 +76,12 @@ var inspectHints = map[protocol.Status]string{
 }
 
 func (a *app) printInspected(file string, info *protocol.SnapshotInfo, size int64) error {
-	type slot struct {
-		Kind string `json:"kind"`
-		Cost uint32 `json:"cost,omitempty"` // of a passphrase: scrypt, log2 N
-	}
-	slots := make([]slot, len(info.GetSlots()))
+	slots := make([]slotInfo, len(info.GetSlots()))
 	rows := [][]string{{"version", info.GetVersion()}, {"size", fmt.Sprintf("%d bytes, %d of them the header", size, info.GetHeaderSize())}}
 	for i, s := range info.GetSlots() {
-		slots[i] = slot{s.Kind, s.Cost}
-		cost := ""
-		if s.Cost != 0 {
-			cost = fmt.Sprintf(", cost %d", s.Cost)
-		}
-		rows = append(rows, []string{fmt.Sprintf("slot %d", i), s.Kind + cost})
+		slots[i] = slotInfoOf(s)
+		row := slots[i].row()
+		rows = append(rows, append([]string{"slot " + row[0]}, row[1:]...))
 	}
 	if a.json {
 		return a.printJSON(map[string]any{"file": file, "version": info.GetVersion(), "size": size,

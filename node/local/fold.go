@@ -2,6 +2,7 @@ package local
 
 import (
 	"path/filepath"
+	"slices"
 
 	"github.com/stronghold-go/stronghold/protocol"
 	"github.com/stronghold-go/stronghold/sandbox"
@@ -25,15 +26,22 @@ type fresh struct {
 	done  chan error
 }
 
-// fold writes the whole state as a fresh file in the place of this one.
-func (j *journal) fold() error {
+// wish is somebody's, for a fresh file.
+type wish struct {
+	prepare func() error // what the zone is told right before, so that this file has it and no other; or nil
+	done    chan error
+}
+
+// fold writes the whole state as a fresh file in the place of this one. If prepare
+// fails there is none for it.
+func (j *journal) fold(prepare func() error) error {
 	done := make(chan error, 1)
 	j.mu.Lock()
 	if j.closing {
 		j.mu.Unlock()
 		return errLocking
 	}
-	j.folds = append(j.folds, done)
+	j.folds = append(j.folds, wish{prepare, done})
 	j.mu.Unlock()
 	kick(j.grown)
 	return <-done
@@ -45,18 +53,19 @@ func (j *journal) folder() {
 	for range j.grown {
 		for {
 			j.mu.Lock()
-			askers, closing := j.folds, j.closing
+			wishes, closing := j.folds, j.closing
 			j.folds = nil
 			j.mu.Unlock()
 			err := errLocking
 			if !closing {
-				if due := j.due.Swap(false); len(askers) == 0 && !due {
+				due := j.due.Swap(false)
+				if len(wishes) == 0 && !due {
 					break
 				}
-				err = j.foldOnce()
+				wishes, err = j.foldOnce(wishes, due)
 			}
-			for _, a := range askers {
-				a <- err
+			for _, w := range wishes {
+				w.done <- err
 			}
 			if closing {
 				return
@@ -69,13 +78,26 @@ func (j *journal) folder() {
 	}
 }
 
+// fails prepares for the file, and says so to the one who wished if that fails.
+func (w wish) fails() bool {
+	if w.prepare == nil {
+		return false
+	}
+	err := w.prepare()
+	if err != nil {
+		w.done <- err
+	}
+	return err != nil
+}
+
 // foldOnce writes the state as it is now, while changes go on to be appended to
 // the old file, then the changes since, and hands the file to run for the last of
 // them. Changes wait only for that.
-func (j *journal) foldOnce() (err error) {
+// It returns the wishes that the file is for: others were prepared for in vain.
+func (j *journal) foldOnce(wishes []wish, due bool) (_ []wish, err error) {
 	fr := &fresh{temp: unfinishedName(j.path), done: make(chan error, 1)}
 	if fr.file, err = j.disk.Create(fr.temp); err != nil {
-		return err
+		return wishes, err
 	}
 	defer func() {
 		if !fr.taken {
@@ -83,17 +105,21 @@ func (j *journal) foldOnce() (err error) {
 			j.disk.Remove(fr.temp)
 		}
 	}()
+	// Prepared for here, where nothing is between it and the file's beginning.
+	if wishes = slices.DeleteFunc(wishes, wish.fails); len(wishes) == 0 && !due {
+		return nil, nil
+	}
 	if err := j.pull(fr, "zone.fold"); err != nil {
-		return err
+		return wishes, err
 	}
 	fr.base = fr.size
 	for {
 		was := fr.size
 		if err := j.carry(fr); err != nil {
-			return err
+			return wishes, err
 		}
 		if err := fr.file.Sync(); err != nil {
-			return err
+			return wishes, err
 		}
 		if fr.size-was < carryLittle {
 			break
@@ -112,7 +138,7 @@ func (j *journal) foldOnce() (err error) {
 			err = errLocking
 		}
 	}
-	return err
+	return wishes, err
 }
 
 // pull writes what the zone gives, part after part.

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/stronghold-go/stronghold/protocol"
 	"github.com/stronghold-go/stronghold/sandbox"
@@ -47,7 +48,7 @@ func (s *Stronghold) notHashed(other *sandbox.Zone) *protocol.Response {
 }
 
 // hashed answers req with the help of a password hash, one at a time.
-func (s *Stronghold) hashed(ctx context.Context, req *protocol.Request, changes bool) (*protocol.Response, error) {
+func (s *Stronghold) hashed(ctx context.Context, req *protocol.Request, op *protocol.Operation) (*protocol.Response, error) {
 	select {
 	case s.hashing <- struct{}{}:
 		defer func() { <-s.hashing }()
@@ -66,8 +67,16 @@ func (s *Stronghold) hashed(ctx context.Context, req *protocol.Request, changes 
 		return protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed"), nil
 	case err != nil || next == nil:
 		return resp, err
-	case changes:
+	case op.Changes:
 		return s.change(ctx, next)
+	}
+	if slices.Contains(renews, op.Name) {
+		// The zone has it ready for the next file, which is written now. A file that
+		// does not come to be takes it along: then nothing was changed.
+		return s.save(func() (*protocol.Response, error) { return s.ask(ctx, next) })
 	}
 	return s.ask(ctx, next)
 }
+
+// renews are the operations whose outcome is a file with other slots or another root key.
+var renews = []string{"slot.add", "slot.remove", "snapshot.rekey"}

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
@@ -37,36 +38,51 @@ func emptySnapshot(t testing.TB) []byte {
 		}
 		return key
 	}
-	recipient, err := age.NewScryptRecipient(passphrase)
+	bytes16 := func(b []byte) []byte { return append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...) }
+	encrypted := func(r age.Recipient, payload []byte) []byte {
+		var out bytes.Buffer
+		w, err := age.Encrypt(&out, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Write(payload)
+		w.Close()
+		return bytes16(out.Bytes())
+	}
+	aead := func(purpose string, salt []byte) cipher.AEAD {
+		aead, err := chacha20poly1305.New(derive(purpose, salt))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return aead
+	}
+	lock, err := age.NewScryptRecipient(passphrase)
 	if err != nil {
 		t.Fatal(err)
 	}
-	recipient.SetWorkFactor(1)
-	var slot bytes.Buffer
-	w, err := age.Encrypt(&slot, recipient)
+	lock.SetWorkFactor(1)
+	own, err := age.GenerateHybridIdentity()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Write(root[:])
-	w.Close()
-	id := make([]byte, 16)
+	slot := append(make([]byte, 8), 0) // made in 1970, without a label
+	slot = append(append([]byte{1}, slot...), bytes16([]byte(own.Recipient().String()))...)
+	slot = append(slot, encrypted(lock, []byte(own.String()))...)
+	slot = append(slot, encrypted(own.Recipient(), root[:])...)
+	id, records := make([]byte, 16), make([]byte, 32)
 	rand.Read(id)
+	rand.Read(records)
 	file := append([]byte("PARTI\x04\x00"), id...)
-	file = append(file, 1, 1)
-	file = binary.BigEndian.AppendUint16(file, uint16(slot.Len()))
-	file = append(append(file, slot.Bytes()...), 0, 0)
+	file = append(append(file, 1, 1), bytes16(slot)...)
+	file = aead("records", id).Seal(append(file, 0, 0), make([]byte, 12), records, nil)
 	h := hmac.New(sha256.New, derive("header", id))
 	h.Write(file)
 	mac := h.Sum(nil)
 	head := binary.BigEndian.AppendUint64([]byte("I"), 12+16)
 	file = append(append(file, mac...), head...)
 	file = binary.BigEndian.AppendUint32(file, crc32.Checksum(head, crc32.MakeTable(crc32.Castagnoli)))
-	aead, err := chacha20poly1305.New(derive("index", id))
-	if err != nil {
-		t.Fatal(err)
-	}
 	nonce := [12]byte{11: 1}
-	return aead.Seal(file, nonce[:], make([]byte, 12), mac)
+	return aead("index", id).Seal(file, nonce[:], make([]byte, 12), mac)
 }
 
 // quickHome is a home like one of Init's, which is unlocked at once.

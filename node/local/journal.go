@@ -43,9 +43,9 @@ type journal struct {
 
 	mu      sync.Mutex
 	waiting map[uint64]*staged
-	folds   []chan error // who waits for a file that is begun after they asked
-	fresh   *fresh       // a file that is written but for the last changes
-	hole    bool         // a change was staged whose number will not come
+	folds   []wish // of those who wait for a file that is begun after they asked
+	fresh   *fresh // a file that is written but for the last changes
+	hole    bool   // a change was staged whose number will not come
 	closing bool
 	wake    chan struct{} // run has something to do
 	grown   chan struct{} // folder has

@@ -183,7 +183,7 @@ func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protoc
 	case "client.list", "vault.stat":
 		return s.ask(ctx, req)
 	case "snapshot.save":
-		return s.save()
+		return s.save(nil)
 	case "vault.collect":
 		return s.collect(ctx)
 	case "policy.show":
@@ -192,10 +192,10 @@ func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protoc
 	op, _ := protocol.Lookup(req.Operation)
 	switch {
 	case op.Hashes && req.Secret != nil:
-		return s.hashed(ctx, req, op.Changes)
+		return s.hashed(ctx, req, op)
 	case op.Changes:
 		return s.change(ctx, req)
-	case op.Hashes: // another part of a file
+	case op.Hashes, op.Name == "slot.list": // another part of a file
 		return s.ask(ctx, req)
 	case op.Door == protocol.DoorLocal: // of a network
 		return protocol.Refuse(protocol.Status_UNSUPPORTED, "there is no network here"), nil

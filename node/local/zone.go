@@ -218,28 +218,44 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 }
 
 // save writes the whole state as a fresh file: what was revoked is not in it.
-func (s *Stronghold) save() (*protocol.Response, error) {
+// If prepare is not nil it is called before, and its answer is that of the node
+// unless the file does not come to be.
+func (s *Stronghold) save(prepare func() (*protocol.Response, error)) (*protocol.Response, error) {
 	s.mu.RLock()
 	j := s.journal
 	s.mu.RUnlock()
 	if j == nil {
 		return protocol.Refuse(protocol.Status_LOCKED, ""), nil
 	}
-	err := j.fold()
+	resp := &protocol.Response{Status: protocol.Status_OK}
+	var prepared func() error
+	if prepare != nil {
+		prepared = func() (err error) {
+			if resp, err = prepare(); err == nil && resp.Status != protocol.Status_OK {
+				err = errRefused
+			}
+			return err
+		}
+	}
+	err := j.fold(prepared)
 	switch {
+	case err == errRefused:
+		return resp, nil
 	case errors.Is(err, errLocking), errors.Is(err, sandbox.ErrEnded):
 		return protocol.Refuse(protocol.Status_LOCKED, "it was locked meanwhile"), nil
 	case err != nil:
 		s.log.Error("snapshot not saved", "error", err)
 		return refuseDisk(err), nil
 	}
-	return &protocol.Response{Status: protocol.Status_OK}, nil
+	return resp, nil
 }
+
+var errRefused = errors.New("local: the zone refused")
 
 // collect has the ciphertext of what was revoked overwritten in the zone's memory,
 // and writes a file without it in the place of the one that has it.
 func (s *Stronghold) collect(ctx context.Context) (*protocol.Response, error) {
-	if resp, err := s.save(); err != nil || resp.Status != protocol.Status_OK {
+	if resp, err := s.save(nil); err != nil || resp.Status != protocol.Status_OK {
 		return resp, err
 	}
 	return s.ask(ctx, &protocol.Request{Id: protocol.NewID(), Operation: "zone.collect"})

@@ -92,7 +92,7 @@ func TestRefusals(t *testing.T) {
 	if len(e.ends) != 0 {
 		t.Error("a refusal has staged something")
 	}
-	isEmpty(t, e, 3) // root key, record key, the journal's
+	isEmpty(t, e, 4) // root key, record key, the journal's
 }
 
 // A sealed secret is taken once, by the request it was sealed for.
@@ -289,7 +289,7 @@ func TestConcurrently(t *testing.T) {
 	if len(resp.Entries) != callers*each {
 		t.Errorf("the file has %d records", len(resp.Entries))
 	}
-	isEmpty(t, e, 3)
+	isEmpty(t, e, 4)
 }
 
 func TestServeRefusesWhatIsNoRequest(t *testing.T) {

@@ -47,7 +47,10 @@ type Engine struct {
 	folding *folding   // a file that is being given out; set with both locks
 	folds   sync.Mutex // one step of it at a time; taken before journal
 
-	coming, going parts // files of other programs
+	renewal *renewal // for the next file that is given out
+
+	coming parts  // a file of another program
+	going  giving // a file for somebody
 
 	hashing sync.Mutex
 	waits   *waiting // for a password hash
@@ -157,10 +160,18 @@ func (e *Engine) do(req *protocol.Request) (*protocol.Response, error) {
 		return e.derive(req)
 	case "slip10.generate":
 		return e.generateSeed(req)
+	case "slot.add":
+		return e.addSlot(req)
+	case "slot.list":
+		return e.listSlots()
+	case "slot.remove":
+		return e.removeSlot(req)
 	case "snapshot.export":
 		return e.giveOut(req)
 	case "snapshot.import":
 		return e.bringIn(req)
+	case "snapshot.rekey":
+		return e.rekey(req)
 	case "store.get":
 		return e.get(req)
 	case "store.list":
@@ -254,6 +265,16 @@ func refuse(err error) *protocol.Response {
 		return protocol.Refuse(protocol.Status_NOT_A_SNAPSHOT, "")
 	case errors.As(err, &version):
 		return protocol.Refuse(protocol.Status_UNSUPPORTED_VERSION, version.Error())
+	case errors.Is(err, snapshot.ErrNotAKey):
+		return protocol.Invalid("secret", "it begins like a key, and is none")
+	case errors.Is(err, snapshot.ErrLastSlot):
+		return protocol.Invalid("secret", "slot: the last one stays")
+	case errors.Is(err, snapshot.ErrSlots):
+		return protocol.Refuse(protocol.Status_NO_SPACE, "there are as many key slots as there can be")
+	case errors.Is(err, snapshot.ErrNoSlotFits):
+		return protocol.Refuse(protocol.Status_NO_SLOT, "none is for a key of this sort")
+	case errors.Is(err, snapshot.ErrNoSlot):
+		return protocol.Refuse(protocol.Status_NO_SLOT, "there is none of this number")
 	case errors.Is(err, snapshot.ErrWrongKey):
 		return protocol.Refuse(protocol.Status_WRONG_KEY, "")
 	case errors.As(err, &damaged):

@@ -1,7 +1,8 @@
 package engine
 
 import (
-	"fmt"
+	"bytes"
+	"io"
 	"time"
 
 	"github.com/stronghold-go/stronghold/procedures"
@@ -17,51 +18,84 @@ const formatRust = "stronghold-3"
 // defaultExportCost is the work factor that the Rust program writes.
 const defaultExportCost = 19
 
-// giveOut gives the committed state as a file for the Rust Stronghold. It is
-// asked for with a passphrase that opens the snapshot, tested here anew, and
-// sealed together with the password that the file gets: who carries the request
-// can exchange neither.
+// giveOut gives the committed state as one file: of our own format, or for the Rust
+// Stronghold. What it is to be is sealed together with a key that opens the
+// snapshot: who carries the request can exchange nothing of it.
 func (e *Engine) giveOut(req *protocol.Request) (*protocol.Response, error) {
-	if req.Format != formatRust {
-		return nil, &procedures.InputError{Field: "format", Reason: "must be " + formatRust}
-	}
 	if req.Offset > 0 {
 		return e.going.give(req)
 	}
-	cost := int(req.Cost)
-	if cost == 0 {
-		cost = defaultExportCost
-	}
-	if cost < snapshot.MinCost || cost > snapshot.MaxCost {
-		return nil, &procedures.InputError{Field: "cost", Reason: fmt.Sprintf("must be %d to %d", snapshot.MinCost, snapshot.MaxCost)}
-	}
-	if req.Secret == nil {
-		return nil, &procedures.InputError{Field: "secret", Reason: "missing"}
-	}
-	proof, password, wipe, err := e.unsealPair(req)
+	p, err := e.proof(req, "new_key", "cost", "format")
 	if err != nil {
 		return nil, err
 	}
-	defer wipe()
-	if len(password) == 0 {
-		return nil, &procedures.InputError{Field: "secret", Reason: "the new password is empty"}
+	defer wipeProof(p)
+	switch p.Format {
+	case "":
+		return e.giveCopy(req, p)
+	case formatRust:
+		return e.giveForeign(req, p)
 	}
-	job := &protocol.Job{Header: e.state.Header.Encode(), Key: proof, ForeignKey: &protocol.ForeignKey{Password: password, Cost: uint32(cost)}}
-	return e.hash(req, job, func(h *protocol.Hashed) (*protocol.Response, error) {
-		return e.proved(h, func() (*protocol.Response, error) {
-			e.state.DB.Sweep()
-			state, err := e.plain()
-			defer state.Wipe()
-			if err != nil {
-				return nil, err
+	return nil, &procedures.InputError{Field: "secret", Reason: "format: must be empty or " + formatRust}
+}
+
+// giveCopy gives a folded file of our own format. With a new key it is one of its
+// own: that key opens it, under a root key that no other file has. Without, the
+// slots of the snapshot open it.
+func (e *Engine) giveCopy(req *protocol.Request, p *protocol.Proof) (*protocol.Response, error) {
+	job := new(protocol.Job)
+	if p.NewKey != nil {
+		job.NewKey = &protocol.NewKey{Key: p.NewKey, Cost: p.Cost}
+	}
+	return e.prove(req, p, job, func(h *protocol.Hashed) (*protocol.Response, error) {
+		keys, header := e.inForce()
+		var err error
+		if job.NewKey == nil {
+			keys, err = keys.Copy()
+		} else if header, _, err = new(snapshot.Header).With(slotOf(h)); err == nil {
+			keys, header, err = renewed(keys, header)
+		}
+		if err != nil {
+			return nil, err
+		}
+		e.state.DB.Sweep()
+		view := e.state.DB.Freeze()
+		r, w := io.Pipe()
+		go func() {
+			defer keys.Destroy()
+			journal, err := snapshot.Write(w, keys, header, view)
+			if err == nil {
+				journal.Close()
 			}
-			file, err := rust.EncodeUnder(state, h.FileKey, h.Header)
-			if err != nil {
-				return nil, err
-			}
-			e.going.begin(req.Id, file)
-			return e.going.give(req)
-		})
+			w.CloseWithError(err)
+		}()
+		e.going.begin(req.Id, r)
+		return e.going.give(req)
+	})
+}
+
+func (e *Engine) giveForeign(req *protocol.Request, p *protocol.Proof) (*protocol.Response, error) {
+	if p.NewKey == nil {
+		return nil, &procedures.InputError{Field: "secret", Reason: "the proof has no new_key, which is the password of the new file"}
+	}
+	cost := p.Cost
+	if cost == 0 {
+		cost = defaultExportCost
+	}
+	job := &protocol.Job{ForeignKey: &protocol.ForeignKey{Password: p.NewKey, Cost: cost}}
+	return e.prove(req, p, job, func(h *protocol.Hashed) (*protocol.Response, error) {
+		e.state.DB.Sweep()
+		state, err := e.plain()
+		defer state.Wipe()
+		if err != nil {
+			return nil, err
+		}
+		file, err := rust.EncodeUnder(state, h.FileKey, h.Header)
+		if err != nil {
+			return nil, err
+		}
+		e.going.begin(req.Id, io.NopCloser(bytes.NewReader(file)))
+		return e.going.give(req)
 	})
 }
 

@@ -28,11 +28,8 @@ func (e *Engine) create(req *protocol.Request) (*protocol.Response, error) {
 	if len(passphrase) == 0 {
 		return nil, &procedures.InputError{Field: "secret", Reason: "a passphrase is not empty"}
 	}
-	cost := int(req.Cost)
-	if cost == 0 {
-		cost = snapshot.DefaultCost
-	}
-	if cost < snapshot.MinCost || cost > snapshot.MaxCost {
+	cost := int(req.Cost) // 0: chosen
+	if cost != 0 && (cost < snapshot.MinCost || cost > snapshot.MaxCost) {
 		return nil, &procedures.InputError{Field: "cost", Reason: "must be 17 to 22"}
 	}
 	state, err := snapshot.Create(e.arena, passphrase, cost)
@@ -158,17 +155,25 @@ func (e *Engine) read(keys *snapshot.Keys, device []byte) {
 // folding is a new file on its way out.
 type folding struct {
 	parts   *io.PipeReader
+	done    chan struct{}     // closed when nothing more comes
 	journal *snapshot.Journal // of the new file; set when all of it was given out
 	whole   bool
 	since   []*vault.Change // staged since the state in it, in the order of their numbers; Engine.journal is held for it
 	carried uint64          // the number of the last change that is in it
+	keys    *snapshot.Keys
+	header  *snapshot.Header
+	renewed bool // the keys are not those of the file before
 }
 
 // close gives up a file that nobody will adopt.
 func (f *folding) close() {
 	f.parts.Close()
+	<-f.done
 	if f.journal != nil {
 		f.journal.Close()
+	}
+	if f.renewed {
+		f.keys.Destroy()
 	}
 }
 
@@ -187,6 +192,7 @@ func (e *Engine) fold(req *protocol.Request) (*protocol.Response, error) {
 	part := make([]byte, PartSize)
 	n, err := io.ReadFull(f.parts, part)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		f.close()
 		e.setFolding(nil)
 		return nil, err
 	}
@@ -204,15 +210,22 @@ func (e *Engine) beginFold() {
 	e.journal.Lock()
 	view := state.DB.Freeze()
 	r, w := io.Pipe()
-	f := &folding{parts: r, carried: view.Sequence}
+	f := &folding{parts: r, done: make(chan struct{}), carried: view.Sequence, keys: state.Keys, header: state.Header}
+	if next := e.renewal; next != nil {
+		if f.header = next.header; next.keys != nil {
+			f.keys, f.renewed = next.keys, true
+		}
+		e.renewal = nil
+	}
 	for _, end := range e.ends { // staged already, and not committed
 		f.since = append(f.since, end.change)
 	}
 	e.folding = f
 	e.journal.Unlock()
 	go func() {
+		defer close(f.done)
 		var err error
-		f.journal, err = snapshot.Write(w, state.Keys, state.Header, view)
+		f.journal, err = snapshot.Write(w, f.keys, f.header, view)
 		w.CloseWithError(err) // nil means the end
 	}()
 }
@@ -270,7 +283,10 @@ func (e *Engine) adopt() (*protocol.Response, error) {
 		return nil, errBusy
 	}
 	e.state.Journal.Close()
-	e.state.Journal = f.journal
+	if f.renewed {
+		e.state.Keys.Destroy()
+	}
+	e.state.Journal, e.state.Keys, e.state.Header = f.journal, f.keys, f.header
 	e.folding = nil
 	return new(protocol.Response), nil
 }
@@ -282,13 +298,5 @@ func inspect(req *protocol.Request) (*protocol.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := &protocol.SnapshotInfo{Version: snapshot.Version, HeaderSize: uint64(len(req.Snapshot) - in.Len())}
-	for _, s := range h.Slots {
-		slot := &protocol.Slot{Kind: "age"}
-		if cost, ok := s.Cost(); ok {
-			slot = &protocol.Slot{Kind: "passphrase", Cost: uint32(cost)}
-		}
-		info.Slots = append(info.Slots, slot)
-	}
-	return &protocol.Response{Info: info}, nil
+	return &protocol.Response{Info: &protocol.SnapshotInfo{Version: snapshot.Version, Slots: slotsOf(h), HeaderSize: uint64(len(req.Snapshot) - in.Len())}}, nil
 }

@@ -79,19 +79,6 @@ func wipeHashed(h *protocol.Hashed) {
 	}
 }
 
-// proved finishes a request that takes a proof: a key that opens a slot of this snapshot.
-func (e *Engine) proved(h *protocol.Hashed, finish func() (*protocol.Response, error)) (*protocol.Response, error) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.state == nil {
-		return nil, errLocked
-	}
-	if !e.state.Keys.Are(h.Root) {
-		return nil, snapshot.ErrWrongKey
-	}
-	return finish()
-}
-
 // work does the job of another zone. This one is to end then.
 func (e *Engine) work(req *protocol.Request) (*protocol.Response, error) {
 	plain, err := e.unsealField(req, "job", req.Job)
@@ -120,6 +107,13 @@ func (e *Engine) work(req *protocol.Request) (*protocol.Response, error) {
 		if h.FileKey, h.Header, err = rust.NewFileKey(rust.PasswordKey(f.Password), int(f.Cost)); err != nil {
 			return nil, err
 		}
+	}
+	if f := job.NewKey; f != nil {
+		slot, err := snapshot.NewSlot(f.Key, int(f.Cost))
+		if err != nil {
+			return nil, err
+		}
+		h.SlotKind, h.Recipient, h.Lock = uint32(slot.Kind), slot.Recipient, slot.Lock
 	}
 	if plain, err = protocol.Marshal(h); err != nil {
 		return nil, err

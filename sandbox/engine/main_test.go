@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
+	"io"
 	"slices"
 	"testing"
 
@@ -22,7 +23,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const passphrase = "correct horse battery staple"
+const (
+	passphrase = "correct horse battery staple"
+	identity   = "AGE-SECRET-KEY-10343DTKCUS2KTGVERQZ2VTF78AY70JLMJQJ8Q9VFNY727XHAXEXS5UQWXV"
+)
 
 // emptySnapshot makes a file from snapshot/FORMAT.md alone, without the code of
 // package snapshot, and with a password hash that takes no time: no writer of
@@ -41,27 +45,57 @@ func snapshotOfCost(t testing.TB, cost string) []byte {
 		}
 		return key
 	}
-	recipient, err := age.NewScryptRecipient(passphrase)
-	if err != nil {
-		t.Fatal(err)
+	bytes16 := func(b []byte) []byte { return append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...) }
+	encrypted := func(r age.Recipient, payload string) []byte {
+		var out bytes.Buffer
+		w, err := age.Encrypt(&out, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(w, payload)
+		w.Close()
+		return out.Bytes()
 	}
-	recipient.SetWorkFactor(1)
-	var slot bytes.Buffer
-	w, err := age.Encrypt(&slot, recipient)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Write(root[:])
-	w.Close()
-
 	id := make([]byte, 16)
 	rand.Read(id)
+	slots := 0
+	var all []byte
+	add := func(kind byte, recipient string, files ...[]byte) {
+		slots++
+		data := binary.BigEndian.AppendUint64([]byte{byte(slots)}, 1<<40)
+		data = append(append(data, 3, 'a', 'n', 'y'), bytes16([]byte(recipient))...)
+		for _, f := range files {
+			data = append(data, bytes16(f)...)
+		}
+		all = append(append(all, kind), bytes16(data)...)
+	}
+	lock, err := age.NewScryptRecipient(passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock.SetWorkFactor(1)
+	own, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	locked := bytes.Replace(encrypted(lock, own.String()), []byte(" 1\n"), []byte(" "+cost+"\n"), 1)
+	add(1, own.Recipient().String(), locked, encrypted(own.Recipient(), string(root[:])))
+	other, err := age.ParseX25519Identity(identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(2, other.Recipient().String(), encrypted(other.Recipient(), string(root[:])))
+
 	file := append([]byte("PARTI\x04\x00"), id...)
-	file = append(file, 1, 1)
-	data := bytes.Replace(slot.Bytes(), []byte(" 1\n"), []byte(" "+cost+"\n"), 1)
-	file = binary.BigEndian.AppendUint16(file, uint16(len(data)))
-	file = append(file, data...)
+	file = append(append(file, byte(slots)), all...)
 	file = append(file, 0, 0)
+	records := make([]byte, 32)
+	rand.Read(records)
+	inner, err := chacha20poly1305.New(derive("records", id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = inner.Seal(file, make([]byte, 12), records, nil)
 	h := hmac.New(sha256.New, derive("header", id))
 	h.Write(file)
 	mac := h.Sum(nil)
@@ -167,7 +201,7 @@ func bring(t testing.TB, e *Engine, file []byte, passphrase string, size int) *p
 	t.Helper()
 	unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
 	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: []byte("a device")}
-	for first := max(size, 1<<12); ; first = 0 { // the first part holds the header
+	for first := max(size, 1<<13); ; first = 0 { // the first part holds the header
 		n := min(max(size, first), len(file))
 		req.Snapshot, file = file[:n], file[n:]
 		req.More = len(file) > 0

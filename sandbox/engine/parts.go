@@ -1,13 +1,13 @@
 package engine
 
 import (
-	"bytes"
+	"bufio"
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/stronghold-go/stronghold/procedures"
 	"github.com/stronghold-go/stronghold/protocol"
-	"github.com/stronghold-go/stronghold/sandbox/memory"
 )
 
 // maxForeign bounds the files of other programs, in bytes: those that come and
@@ -15,9 +15,9 @@ import (
 // the pipe at once.
 const maxForeign = 32 << 20
 
-// parts is a file that comes or goes over a door whose frames are small. The
-// requests that bring it, or fetch it, have one id. There is one such file in
-// each direction: who begins another forgets the one before it.
+// parts is a file that comes over a door whose frames are small. The requests that
+// bring it have one id. There is one such file: who begins another forgets the one
+// before it.
 type parts struct {
 	mu   sync.Mutex
 	id   [16]byte
@@ -50,40 +50,45 @@ func (p *parts) take(req *protocol.Request) ([]byte, error) {
 	return whole, nil
 }
 
-// give returns the part of the file that req asks for. The file is forgotten
-// with its last part.
-func (p *parts) give(req *protocol.Request) (*protocol.Response, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.id != [16]byte(req.Id) || req.Offset > uint64(len(p.file)) {
+// giving is a file on its way out, a part after the other.
+type giving struct {
+	mu   sync.Mutex
+	id   [16]byte
+	from io.Closer // nil: there is none
+	file *bufio.Reader
+	at   uint64 // what was given out
+}
+
+// give returns the part of the file that req asks for: the next one. The file is
+// forgotten with its last part.
+func (g *giving) give(req *protocol.Request) (*protocol.Response, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.from == nil || g.id != [16]byte(req.Id) || req.Offset != g.at {
 		return nil, &procedures.InputError{Field: "offset", Reason: "there is no such part; begin anew"}
 	}
-	rest := p.file[req.Offset:]
-	part := rest[:min(len(rest), protocol.MaxPart)]
-	more := len(part) < len(rest)
-	if !more {
-		p.id, p.file = [16]byte{}, nil
+	part := make([]byte, protocol.MaxPart)
+	n, err := io.ReadFull(g.file, part)
+	if err == nil {
+		_, err = g.file.Peek(1)
 	}
-	return &protocol.Response{Snapshot: bytes.Clone(part), More: more}, nil
-}
-
-// begin has give give out file.
-func (p *parts) begin(id []byte, file []byte) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.id, p.file = [16]byte(id), file
-}
-
-// unsealPair opens two secrets that were sealed together. The caller wipes both.
-func (e *Engine) unsealPair(req *protocol.Request) (first, second []byte, wipe func(), err error) {
-	both, err := e.unseal(req)
 	if err != nil {
-		return nil, nil, nil, err
+		g.from.Close()
+		g.from = nil
 	}
-	first, second, ok := protocol.SplitSecrets(both)
-	if !ok {
-		memory.Wipe(both)
-		return nil, nil, nil, &procedures.InputError{Field: "secret", Reason: "does not hold two secrets"}
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, err
 	}
-	return first, second, func() { memory.Wipe(both) }, nil
+	g.at += uint64(n)
+	return &protocol.Response{Snapshot: part[:n], More: err == nil}, nil
+}
+
+// begin has give give out a file, in place of another.
+func (g *giving) begin(id []byte, file io.ReadCloser) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.from != nil {
+		g.from.Close()
+	}
+	g.id, g.from, g.file, g.at = [16]byte(id), file, bufio.NewReader(file), 0
 }

@@ -81,7 +81,7 @@ func TestPipeline(t *testing.T) {
 		t.Errorf("opened again there are %q", got)
 	}
 	ok(t, again, sign(t, "c/v/@0"))
-	isEmpty(t, e, 3)
+	isEmpty(t, e, 4)
 }
 
 // Whichever step fails, nothing has happened: what was there is as it was, and the
@@ -135,7 +135,7 @@ func TestPipelineFails(t *testing.T) {
 	if len(e.ends) != 0 {
 		t.Error("something is staged")
 	}
-	isEmpty(t, e, 3)
+	isEmpty(t, e, 4)
 }
 
 // What a step brings is sealed for that step, and taken once: what failed with it

@@ -138,5 +138,5 @@ func TestWrapAndExtract(t *testing.T) {
 		want(t, ask(t, e, &protocol.Request{Operation: op, Location: to, Target: at(t, "c/elsewhere/flags"), Flags: []string{protocol.FlagWrapped}}), protocol.Status_INVALID)
 	}
 	want(t, ask(t, e, &protocol.Request{Operation: "record.type", Location: at(t, "c/elsewhere/record.move"), Kind: protocol.Data}), protocol.Status_WRONG_KIND)
-	isEmpty(t, e, 3)
+	isEmpty(t, e, 4)
 }

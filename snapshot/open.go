@@ -1,0 +1,235 @@
+package snapshot
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"golang.org/x/crypto/scrypt"
+)
+
+// What is here leaves copies of secrets on the heap. It is for a process that ends
+// with that.
+
+// KeyPrefix begins a raw key, which 64 hexadecimal digits follow: the seed of a
+// hybrid identity of age.
+const KeyPrefix = "STRONGHOLD-KEY-"
+
+const identityPrefix = "AGE-SECRET-KEY-"
+
+// opener is what a person or a machine opens slots with.
+type opener struct {
+	passphrase []byte
+	identity   age.Identity // else
+	recipient  string       // of the identity
+	raw        bool         // it came as a raw key
+}
+
+// ErrNotAKey is the error for what begins like a key and is none.
+var ErrNotAKey = errors.New("snapshot: it begins like a key, and is none")
+
+// parseOpener takes a line that begins like an identity of age, or like a raw key,
+// for one, also if comments (#) and empty lines are around it, as age-keygen makes
+// them; anything else is a passphrase.
+func parseOpener(secret []byte) (*opener, error) {
+	var line string
+	for l := range strings.Lines(string(secret)) {
+		if l = strings.TrimSpace(l); l == "" || strings.HasPrefix(l, "#") {
+			continue
+		}
+		if line != "" {
+			return &opener{passphrase: secret}, nil
+		}
+		line = l
+	}
+	if digits, ok := strings.CutPrefix(line, KeyPrefix); ok {
+		key, err := hex.DecodeString(digits)
+		if err != nil || len(key) != keySize {
+			return nil, ErrNotAKey
+		}
+		o, err := parseIdentity(encodeIdentity(key))
+		if err == nil {
+			o.raw = true
+		}
+		return o, err
+	}
+	if strings.HasPrefix(line, identityPrefix) {
+		return parseIdentity(line)
+	}
+	return &opener{passphrase: secret}, nil
+}
+
+func parseIdentity(line string) (*opener, error) {
+	if strings.HasPrefix(line, identityPrefix+"PQ-1") {
+		id, err := age.ParseHybridIdentity(line)
+		if err != nil {
+			return nil, ErrNotAKey
+		}
+		return &opener{identity: id, recipient: id.Recipient().String()}, nil
+	}
+	id, err := age.ParseX25519Identity(line)
+	if err != nil {
+		return nil, ErrNotAKey
+	}
+	return &opener{identity: id, recipient: id.Recipient().String()}, nil
+}
+
+// NewSlot makes a slot that the secret opens, a passphrase or a key, without the
+// root key. cost is log2 N of scrypt, 0 for what takes about half a second here.
+// Errors are [*CostError], [ErrNotAKey], and [ErrWrongKey] for the empty passphrase.
+func NewSlot(secret []byte, cost int) (Slot, error) {
+	if cost != 0 && (cost < MinCost || cost > MaxCost) {
+		return Slot{}, &CostError{Cost: cost, Max: MaxCost}
+	}
+	return newSlot(secret, cost)
+}
+
+func newSlot(secret []byte, cost int) (Slot, error) {
+	o, err := parseOpener(secret)
+	if err != nil {
+		return Slot{}, err
+	}
+	if o.identity != nil {
+		s := Slot{Kind: RecipientSlot, Recipient: o.recipient}
+		if o.raw {
+			s.Kind = KeySlot
+		}
+		return s, nil
+	}
+	lock, err := age.NewScryptRecipient(string(o.passphrase))
+	if err != nil {
+		return Slot{}, ErrWrongKey // it is empty
+	}
+	if cost == 0 {
+		cost = timedCost()
+	}
+	lock.SetWorkFactor(cost)
+	id, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return Slot{}, err
+	}
+	var out bytes.Buffer
+	w, err := age.Encrypt(&out, lock)
+	if err == nil {
+		_, err = io.WriteString(w, id.String())
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	return Slot{Kind: PassphraseSlot, Recipient: id.Recipient().String(), Lock: out.Bytes()}, err
+}
+
+const (
+	aimedTime    = 500 * time.Millisecond
+	maxTimedCost = 20 // 1 GiB: more is for a person to decide
+)
+
+// timedCost is the cost whose hash takes about half a second here, never less
+// than MinCost.
+func timedCost() int {
+	const sample = 15
+	start := time.Now()
+	if _, err := scrypt.Key([]byte("a sample"), []byte("a salt"), 1<<sample, 8, 1, keySize); err != nil {
+		panic("snapshot: internal error: " + err.Error())
+	}
+	return costFor(sample, time.Since(start))
+}
+
+// costFor is the cost that takes about half a second where one of sample takes took.
+func costFor(sample int, took time.Duration) int {
+	more := math.Round(math.Log2(float64(aimedTime) / float64(max(took, time.Microsecond))))
+	return min(max(sample+int(more), MinCost), maxTimedCost)
+}
+
+// Open opens the first slot that fits the secret, a passphrase or a key, and
+// returns the root key. Errors are [ErrWrongKey], [ErrNoSlotFits], [ErrNotAKey],
+// [*CostError] if only slots that are too expensive are left, and [*DamagedError].
+func (h *Header) Open(secret []byte, maxCost int) (root []byte, err error) {
+	o, err := parseOpener(secret)
+	if err != nil {
+		return nil, err
+	}
+	none := ErrNoSlotFits
+	var dear error
+	for i := range h.Slots {
+		s := &h.Slots[i]
+		id := o.identity
+		switch {
+		case id != nil && s.Recipient != o.recipient, id == nil && s.Kind != PassphraseSlot:
+			continue
+		case id == nil:
+			cost, ok := s.Cost()
+			if !ok {
+				return nil, s.damaged()
+			}
+			if cost > maxCost {
+				dear = &CostError{Cost: cost, Max: maxCost}
+				continue
+			}
+			none = ErrWrongKey
+			if id, err = s.unlock(o.passphrase, maxCost); err == ErrWrongKey {
+				continue
+			} else if err != nil {
+				return nil, err
+			}
+		}
+		return s.unwrap(id)
+	}
+	if dear != nil {
+		return nil, dear
+	}
+	return nil, none
+}
+
+// ErrNoSlotFits is the error for a secret of a sort that no slot is for.
+var ErrNoSlotFits = errors.New("snapshot: no key slot is for such a key")
+
+// unlock opens the identity behind a passphrase.
+func (s *Slot) unlock(passphrase []byte, maxCost int) (age.Identity, error) {
+	lock, err := age.NewScryptIdentity(string(passphrase))
+	if err != nil {
+		return nil, ErrWrongKey // the empty passphrase, which age does not hash
+	}
+	lock.SetMaxWorkFactor(maxCost)
+	text, err := s.decrypt(s.Lock, lock, 256)
+	if err != nil {
+		return nil, err
+	}
+	o, err := parseIdentity(string(text))
+	if err != nil || o.recipient != s.Recipient {
+		return nil, s.damaged()
+	}
+	return o.identity, nil
+}
+
+// unwrap opens the root key with the recipient's identity.
+func (s *Slot) unwrap(id age.Identity) ([]byte, error) {
+	root, err := s.decrypt(s.Wrap, id, keySize)
+	if err != nil || len(root) != keySize {
+		return nil, s.damaged() // it says that it is for this one
+	}
+	return root, nil
+}
+
+// decrypt opens an age file of at most size bytes.
+func (s *Slot) decrypt(file []byte, id age.Identity, size int64) ([]byte, error) {
+	r, err := age.Decrypt(bytes.NewReader(file), id)
+	if noMatch := new(age.NoIdentityMatchError); errors.As(err, &noMatch) {
+		return nil, ErrWrongKey
+	}
+	if err != nil {
+		return nil, s.damaged()
+	}
+	b, err := io.ReadAll(io.LimitReader(r, size+1))
+	if err != nil || int64(len(b)) > size {
+		return nil, s.damaged()
+	}
+	return b, nil
+}
+
+func (s *Slot) damaged() error { return &DamagedError{Where: "key slot", Offset: s.at} }
