@@ -125,6 +125,53 @@ func TestQuickLaneAbandoned(t *testing.T) {
 	}
 }
 
+// So it is with an answer that comes in many records, wherever among them the caller leaves.
+func TestQuickLaneLargeAnswer(t *testing.T) {
+	z := start(t, Config{Name: "test", Workers: 1})
+	q := z.child.quick
+	const size = 10 * maxPiece
+	whole := 0
+	for i := range 60 {
+		timeout := time.Minute
+		if i%3 != 0 {
+			timeout = time.Duration(i) * 20 * time.Microsecond
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		got, err := z.Call(ctx, append([]byte{'n'}, number(size)...))
+		cancel()
+		switch {
+		case err == nil && len(got) == size:
+			whole++
+		case err != context.DeadlineExceeded || i%3 == 0:
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+		if got, err := do(z, 'e', []byte("on")); err != nil || string(got) != "on" {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	if whole == 60 {
+		t.Error("nobody left: this test shows nothing")
+	}
+	// It comes back, whoever was the last to leave.
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		q.mu.Lock()
+		before := q.lastID
+		q.mu.Unlock()
+		if _, err := do(z, 'e'); err != nil {
+			t.Fatal(err)
+		}
+		q.mu.Lock()
+		used := q.lastID > before
+		q.mu.Unlock()
+		if used {
+			return
+		}
+		if time.Since(begin) > 10*time.Second {
+			t.Fatal("the quick lane did not come back")
+		}
+	}
+}
+
 // A request is its caller's again when Call has returned. The race detector sees it if not.
 func TestRequestIsNotKept(t *testing.T) {
 	z := start(t, Config{Name: "test", Workers: 1})
