@@ -62,8 +62,7 @@ func stamp(s vault.Stamp) *protocol.Stamp {
 // wrap gives a key out, wrapped under another.
 func (e *Engine) wrap(req *protocol.Request) (*protocol.Response, error) {
 	resp := new(protocol.Response)
-	kek := place(req.Location)
-	return resp, e.lend(&kek, vault.MayWrapOthers, func(under *vault.Record, kek []byte) error {
+	return resp, e.lend(of(req.Location), vault.MayWrapOthers, func(under *vault.Record, kek []byte) error {
 		return e.state.DB.Lend(place(req.Target), func(r *vault.Record, secret []byte) (err error) {
 			if err := procedures.MayWrap(under.Kind, under.Flags, r.Kind, r.Flags); err != nil {
 				return err
@@ -82,8 +81,8 @@ func (e *Engine) unwrap(req *protocol.Request) (*protocol.Response, error) {
 		return nil, err
 	}
 	var made *procedures.Made
-	kek := place(req.Location)
-	err = e.lend(&kek, vault.MayWrapOthers, func(_ *vault.Record, secret []byte) (err error) {
+	kek := of(req.Location)
+	err = e.lend(kek, vault.MayWrapOthers, func(_ *vault.Record, secret []byte) (err error) {
 		destroy(made) // of a key that was replaced meanwhile
 		made, err = procedures.AESUnwrap(e.arena, secret, req.Wrapped, kind)
 		return err

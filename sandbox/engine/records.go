@@ -11,8 +11,7 @@ import (
 
 func (e *Engine) sign(req *protocol.Request) (*protocol.Response, error) {
 	resp := new(protocol.Response)
-	at := place(req.Location)
-	return resp, e.lend(&at, vault.Sign, func(r *vault.Record, secret []byte) (err error) {
+	return resp, e.lend(of(req.Location), vault.Sign, func(r *vault.Record, secret []byte) (err error) {
 		resp.Signature, err = procedures.Ed25519Sign(e.arena, r.Kind, secret, req.Message)
 		return err
 	})
@@ -50,18 +49,41 @@ func (e *Engine) write(req *protocol.Request) (*protocol.Response, error) {
 	return e.keep(req, req.Location, made, vault.FromOutside, err)
 }
 
-// lend is DB.Lend for a record that may be used so. p is then where it lies, and
-// no head any more.
-func (e *Engine) lend(p *vault.Place, use vault.Flags, f func(r *vault.Record, secret []byte) error) error {
-	return e.state.DB.Lend(*p, func(r *vault.Record, secret []byte) error {
+// source is a record that something is made of.
+type source struct {
+	place   vault.Place
+	changed vault.Stamp // of the record that was lent
+}
+
+func of(l *protocol.Location) *source { return &source{place: place(l)} }
+
+// lend is DB.Lend for a record that may be used so. s is then where it lies, no
+// head any more, and which record it was.
+func (e *Engine) lend(s *source, use vault.Flags, f func(r *vault.Record, secret []byte) error) error {
+	return e.state.DB.Lend(s.place, func(r *vault.Record, secret []byte) error {
 		if err := procedures.Permit(r.Kind, r.Flags, use); err != nil {
 			return err
 		}
-		if p.Head {
-			*p = p.Version(r.Number)
+		if s.place.Head {
+			s.place = s.place.Version(r.Number)
 		}
+		s.changed = r.Changed
 		return f(r, secret)
 	})
+}
+
+// stands says whether what was made of s may be kept: it is there as it was.
+func (s *source) stands(tx *vault.Tx) error {
+	r, err := tx.Stat(s.place)
+	switch {
+	case err != nil:
+		return err
+	case r.Flags&vault.Disabled != 0:
+		return vault.ErrDisabled
+	case r.Changed != s.changed:
+		return errBusy // it was changed meanwhile
+	}
+	return nil
 }
 
 // keep stores what a procedure made, if it did not fail, and destroys its copy.
@@ -69,9 +91,9 @@ func (e *Engine) keep(req *protocol.Request, at *protocol.Location, m *procedure
 	return e.keepMade(req, at, m, flags, err)
 }
 
-// keepMade is keep for what was made of records: all of them must be there still
-// when it takes its place, and none be disabled.
-func (e *Engine) keepMade(req *protocol.Request, at *protocol.Location, m *procedures.Made, flags vault.Flags, err error, of ...vault.Place) (*protocol.Response, error) {
+// keepMade is keep for what was made of records: all of them must be there as they
+// were when it takes its place.
+func (e *Engine) keepMade(req *protocol.Request, at *protocol.Location, m *procedures.Made, flags vault.Flags, err error, sources ...*source) (*protocol.Response, error) {
 	defer destroy(m)
 	if err != nil {
 		return nil, err
@@ -85,8 +107,8 @@ func (e *Engine) keepMade(req *protocol.Request, at *protocol.Location, m *proce
 	err = m.Secret.Use(func(b []byte) error {
 		v := vault.Value{Kind: m.Kind, Flags: flags, Hint: req.Hint, Secret: b}
 		return e.change(resp, func(tx *vault.Tx) error {
-			for _, p := range of {
-				if err := usable(tx, p); err != nil {
+			for _, s := range sources {
+				if err := s.stands(tx); err != nil {
 					return err
 				}
 			}
@@ -105,14 +127,6 @@ func destroy(m *procedures.Made) {
 	if m != nil {
 		m.Secret.Destroy()
 	}
-}
-
-func usable(tx *vault.Tx, p vault.Place) error {
-	r, err := tx.Stat(p)
-	if err == nil && r.Flags&vault.Disabled != 0 {
-		err = vault.ErrDisabled
-	}
-	return err
 }
 
 func (e *Engine) revoke(req *protocol.Request) (*protocol.Response, error) {

@@ -25,8 +25,8 @@ func (e *Engine) derive(req *protocol.Request) (*protocol.Response, error) {
 	}
 	var made *procedures.Made
 	var flags vault.Flags
-	source := place(req.Location)
-	err := e.lend(&source, vault.Derive, func(r *vault.Record, secret []byte) (err error) {
+	from := of(req.Location)
+	err := e.lend(from, vault.Derive, func(r *vault.Record, secret []byte) (err error) {
 		asked, err := procedures.FlagsOf(target, req.Flags)
 		if err != nil {
 			return err
@@ -39,7 +39,7 @@ func (e *Engine) derive(req *protocol.Request) (*protocol.Response, error) {
 		made, err = procedures.Derive(e.arena, r.Kind, secret, req.Path, target)
 		return err
 	})
-	return e.keepMade(req, req.Target, made, flags, err, source)
+	return e.keepMade(req, req.Target, made, flags, err, from)
 }
 
 func (e *Engine) generateMnemonic(req *protocol.Request) (*protocol.Response, error) {
