@@ -234,7 +234,9 @@ var Operations = []Operation{
 	{Name: "zone.open", Door: DoorZone, Doc: "take a snapshot, a part at a time, and open it", Hashes: true,
 		In: []Field{{Name: "secret", Doc: "the passphrase, with the first part, as it was sealed for node.unlock"},
 			{Name: "snapshot", Doc: "the next part of the file; the first holds the whole header"},
-			{Name: "more", Doc: "more parts follow"}, {Name: "device", Doc: "8 bytes, written into changes"}, hashKey},
+			{Name: "more", Doc: "more parts follow"}, {Name: "max_record_bytes", Doc: "with the first part, as the other limits: of a record"}, {Name: "max_records", Doc: "in all"},
+			{Name: "max_path_bytes", Doc: "of client/vault/record"}, {Name: "max_store_bytes", Doc: "of keys and values, for each client"}, {Name: "max_store_values", Doc: "for each client"},
+			{Name: "device", Doc: "8 bytes, written into changes"}, hashKey},
 		Out: []string{"length", "base", "last", "recovered", "change", "job"}},
 }
 

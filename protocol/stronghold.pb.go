@@ -378,6 +378,12 @@ type Request struct {
 	// Of a vault, and of a pipeline.
 	Keep  *uint64    `protobuf:"varint,60,opt,name=keep,proto3,oneof" json:"keep,omitempty"` // how many of its last versions the vault keeps; 0: all
 	Steps []*Request `protobuf:"bytes,61,rep,name=steps,proto3" json:"steps,omitempty"`      // each a request of its own; all of them happen, or none
+	// Limits of what a zone takes in; 0: the default.
+	MaxRecordBytes uint64 `protobuf:"varint,62,opt,name=max_record_bytes,json=maxRecordBytes,proto3" json:"max_record_bytes,omitempty"`
+	MaxRecords     uint64 `protobuf:"varint,63,opt,name=max_records,json=maxRecords,proto3" json:"max_records,omitempty"`
+	MaxPathBytes   uint64 `protobuf:"varint,64,opt,name=max_path_bytes,json=maxPathBytes,proto3" json:"max_path_bytes,omitempty"`
+	MaxStoreBytes  uint64 `protobuf:"varint,65,opt,name=max_store_bytes,json=maxStoreBytes,proto3" json:"max_store_bytes,omitempty"`
+	MaxStoreValues uint64 `protobuf:"varint,66,opt,name=max_store_values,json=maxStoreValues,proto3" json:"max_store_values,omitempty"`
 	// Between a node and its zone only.
 	Sequence      uint64 `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Device        []byte `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"`                  // 8 bytes
@@ -724,6 +730,41 @@ func (x *Request) GetSteps() []*Request {
 		return x.Steps
 	}
 	return nil
+}
+
+func (x *Request) GetMaxRecordBytes() uint64 {
+	if x != nil {
+		return x.MaxRecordBytes
+	}
+	return 0
+}
+
+func (x *Request) GetMaxRecords() uint64 {
+	if x != nil {
+		return x.MaxRecords
+	}
+	return 0
+}
+
+func (x *Request) GetMaxPathBytes() uint64 {
+	if x != nil {
+		return x.MaxPathBytes
+	}
+	return 0
+}
+
+func (x *Request) GetMaxStoreBytes() uint64 {
+	if x != nil {
+		return x.MaxStoreBytes
+	}
+	return 0
+}
+
+func (x *Request) GetMaxStoreValues() uint64 {
+	if x != nil {
+		return x.MaxStoreValues
+	}
+	return 0
 }
 
 func (x *Request) GetSequence() uint64 {
@@ -2901,8 +2942,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\xd0\n" +
-	"\n" +
+	"\b_version\"\x93\f\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -2953,7 +2993,13 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06prefix\x18L \x01(\fR\x06prefix\x12\x18\n" +
 	"\asession\x18M \x01(\bR\asession\x12\x17\n" +
 	"\x04keep\x18< \x01(\x04H\x03R\x04keep\x88\x01\x01\x12,\n" +
-	"\x05steps\x18= \x03(\v2\x16.stronghold.v1.RequestR\x05steps\x12\x1a\n" +
+	"\x05steps\x18= \x03(\v2\x16.stronghold.v1.RequestR\x05steps\x12(\n" +
+	"\x10max_record_bytes\x18> \x01(\x04R\x0emaxRecordBytes\x12\x1f\n" +
+	"\vmax_records\x18? \x01(\x04R\n" +
+	"maxRecords\x12$\n" +
+	"\x0emax_path_bytes\x18@ \x01(\x04R\fmaxPathBytes\x12&\n" +
+	"\x0fmax_store_bytes\x18A \x01(\x04R\rmaxStoreBytes\x12(\n" +
+	"\x10max_store_values\x18B \x01(\x04R\x0emaxStoreValues\x12\x1a\n" +
 	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x16\n" +
 	"\x06device\x18\" \x01(\fR\x06device\x12\x19\n" +
 	"\bhash_key\x18( \x01(\fR\ahashKey\x12\x10\n" +

@@ -25,6 +25,7 @@ type Edit struct {
 	Purge                 bool    // the client goes, with all it holds
 
 	grows storeSize // by how much Item changes the store
+	adds  int       // records that will be more
 }
 
 // Tx is a change that is being prepared.
@@ -46,6 +47,7 @@ type ahead struct {
 	there   map[ID]*Edit     // clients, by the last edit
 	purged  map[ID]*Edit     // clients that were purged: what was there before does not count
 	stores  map[ID]storeSize // by how much edits change them
+	live    int              // records that are more
 }
 
 // itemAt is where an item lies.
@@ -56,7 +58,7 @@ type itemAt struct {
 
 func (a *ahead) add(e *Edit) {
 	if a.records == nil {
-		*a = ahead{map[[3]ID]*Record{}, map[itemAt]*Item{}, map[[2]ID]uint64{}, map[[2]ID]*Edit{}, map[[2]ID]*Edit{}, map[ID]*Edit{}, map[ID]*Edit{}, map[ID]storeSize{}}
+		*a = ahead{map[[3]ID]*Record{}, map[itemAt]*Item{}, map[[2]ID]uint64{}, map[[2]ID]*Edit{}, map[[2]ID]*Edit{}, map[ID]*Edit{}, map[ID]*Edit{}, map[ID]storeSize{}, 0}
 	}
 	if e.Purge {
 		maps.DeleteFunc(a.records, func(at [3]ID, _ *Record) bool { return at[0] == e.Client })
@@ -70,6 +72,7 @@ func (a *ahead) add(e *Edit) {
 		return
 	}
 	a.there[e.Client] = e
+	a.live += e.adds
 	if it := e.Item; it != nil {
 		a.items[itemAt{e.Client, string(it.Key)}] = it
 		a.stores[e.Client] = a.stores[e.Client].plus(e.grows)
@@ -91,6 +94,7 @@ func (a *ahead) add(e *Edit) {
 
 // remove forgets an edit that was committed, unless a later one is in its place.
 func (a *ahead) remove(e *Edit) {
+	a.live -= e.adds
 	if a.there[e.Client] == e {
 		delete(a.there, e.Client)
 	}
@@ -254,11 +258,11 @@ func (db *DB) put(e *Edit) {
 		if replaced {
 			db.gone(old)
 			if !old.revoked() {
-				v.live--
+				db.count(v, -1)
 			}
 		}
 		if !r.Revoked {
-			v.live++
+			db.count(v, 1)
 		}
 		if r.Counter && r.Number >= v.next {
 			v.next = r.Number + 1
@@ -268,6 +272,11 @@ func (db *DB) put(e *Edit) {
 		v.keep = *e.Keep
 	}
 	db.prune(Place{Client: e.Client, Vault: e.Vault}, v, from)
+}
+
+func (db *DB) count(v *vault, n int) {
+	v.live += n
+	db.live += n
 }
 
 // client is the client with this id, a new one if there is none.
@@ -410,6 +419,12 @@ func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
 	if old != nil && !old.Revoked && !overwrite {
 		return p, ErrExists
 	}
+	if len(v.Secret) > tx.db.limits.RecordBytes {
+		return p, &LimitError{What: "bytes of a record", Limit: tx.db.limits.RecordBytes}
+	}
+	if err := tx.db.fits(p.ClientName, p.VaultName, p.RecordName); err != nil {
+		return p, err
+	}
 	r := &Record{ID: p.Record, Kind: v.Kind, Flags: v.Flags, Hint: v.Hint, Counter: p.Counter, Number: p.Number,
 		Created: tx.stamp, Changed: tx.stamp}
 	if old != nil {
@@ -430,7 +445,11 @@ func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
 	if tx.aside(func() { r.Sealed, err = tx.db.seal(p, v.Kind, p.RecordName, v.Secret) }); err != nil {
 		return p, err
 	}
-	return p, tx.add(p, Edit{Record: r})
+	e := Edit{Record: r, adds: tx.adds(p, old, r)}
+	if err := tx.hasRoom(e.adds); err != nil {
+		return p, err
+	}
+	return p, tx.add(p, e)
 }
 
 // Revoke leaves a tombstone at p: the secret goes, that it was there stays.
@@ -439,7 +458,7 @@ func (tx *Tx) Revoke(p Place) error {
 	if err != nil {
 		return err
 	}
-	return tx.add(p, Edit{Record: &Record{ID: old.ID, Kind: old.Kind, Revoked: true, Counter: old.Counter, Number: old.Number,
+	return tx.add(p, Edit{adds: -1, Record: &Record{ID: old.ID, Kind: old.Kind, Revoked: true, Counter: old.Counter, Number: old.Number,
 		Created: old.Created, Changed: tx.stamp}})
 }
 

@@ -69,6 +69,8 @@ func (tx *Tx) CreateClient(p Place) error {
 	switch {
 	case len(p.ClientName) > MaxName:
 		return ErrTooLarge
+	case tx.db.fits(p.ClientName) != nil:
+		return tx.db.fits(p.ClientName)
 	case tx.HasClient(p.Client):
 		return ErrExists
 	}
@@ -96,6 +98,7 @@ func (db *DB) purge(id ID) {
 		}
 		return true
 	})
+	c.vaults.Scan(func(v item[*vault]) bool { db.live -= v.v.live; return true })
 	db.clients.Delete(item[*client]{id: id})
 	db.losses.Add(1)
 	db.purged = append(db.purged, c)

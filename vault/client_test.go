@@ -143,7 +143,7 @@ func TestStoreLimits(t *testing.T) {
 	db := newDB(t)
 	now := time.UnixMilli(1000)
 	db.now = func() time.Time { return now }
-	db.LimitStores(20, 3)
+	db.Limit(Limits{StoreBytes: 20, StoreValues: 3})
 	c := Place{Client: ClientID([]byte("c")), ClientName: []byte("c")}
 	set := func(want error, key, value string, expires int64) *Change {
 		t.Helper()

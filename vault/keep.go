@@ -45,19 +45,26 @@ func (tx *Tx) there(p Place) bool {
 
 // floor is the lowest number that a version in p's vault may have.
 func (tx *Tx) floor(p Place) uint64 {
-	at := [2]ID{p.Client, p.Vault}
-	var keep uint64
-	if e := tx.own.keep[at]; e != nil {
-		keep = *e.Keep
-	} else if e := tx.db.ahead.keep[at]; e != nil && tx.own.purged[p.Client] == nil {
-		keep = *e.Keep
-	} else if _, v := tx.committed(p); v != nil {
-		keep = v.keep
-	}
+	keep := tx.keeps(p)
 	if keep == 0 {
 		return 0
 	}
 	return floor(tx.next(p), keep)
+}
+
+// keeps is how many versions p's vault keeps, 0 for all.
+func (tx *Tx) keeps(p Place) uint64 {
+	at := [2]ID{p.Client, p.Vault}
+	if e := tx.own.keep[at]; e != nil {
+		return *e.Keep
+	}
+	if e := tx.db.ahead.keep[at]; e != nil && tx.own.purged[p.Client] == nil {
+		return *e.Keep
+	}
+	if _, v := tx.committed(p); v != nil {
+		return v.keep
+	}
+	return 0
 }
 
 // Versions tells how many versions p's vault keeps, 0 for all, and what number the next one gets.
@@ -105,7 +112,7 @@ func (db *DB) prune(at Place, v *vault, from uint64) {
 func (db *DB) dropRecord(v *vault, id ID) {
 	old, there := v.records.drop(id)
 	if there && !old.revoked() {
-		v.live--
+		db.count(v, -1)
 		db.gone(old)
 	}
 }

@@ -250,6 +250,9 @@ func TestModel(t *testing.T) {
 						}
 					}
 				}
+				if db.live != len(committed.records) || len(staged) == 0 && db.ahead.live != 0 {
+					t.Fatalf("%d records are counted, want %d; %d ahead of %d changes", db.live, len(committed.records), db.ahead.live, len(staged))
+				}
 				for _, f := range views {
 					if n := count(f.view); n != f.want {
 						t.Fatalf("a frozen view has %d records, had %d", n, f.want)

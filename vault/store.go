@@ -20,16 +20,6 @@ type Item struct {
 // MaxValue is the largest value of a store, in bytes.
 const MaxValue = 64 << 10
 
-// What a client's store may have, if nobody says (see [DB.LimitStores]).
-const (
-	DefaultStoreBytes  = 64 << 20 // of keys and values
-	DefaultStoreValues = 1 << 20
-)
-
-// LimitStores says how many bytes of keys and values, and how many values, the store
-// of a client may have. What is there already stays. It is called before the DB is shared.
-func (db *DB) LimitStores(bytes, values int) { db.storeBytes, db.storeValues = bytes, values }
-
 // storeSize is how much a store has, or by how much something changes that.
 type storeSize struct{ bytes, values int }
 
@@ -242,11 +232,17 @@ func (tx *Tx) PutItem(p Place, key, value []byte, expires int64) error {
 	if len(value) > MaxValue || max(len(key), len(p.ClientName)) > MaxName {
 		return ErrTooLarge
 	}
+	if err := tx.db.fits(p.ClientName, key); err != nil {
+		return err
+	}
 	it := &Item{Key: key, Value: value, Expires: expires, Changed: tx.stamp}
 	grows := it.size().plus(tx.item(p.Client, key).size().negative())
 	now := tx.size(p.Client).plus(grows)
-	if grows.bytes > 0 && now.bytes > tx.db.storeBytes || grows.values > 0 && now.values > tx.db.storeValues {
-		return ErrFull
+	switch l := &tx.db.limits; {
+	case grows.bytes > 0 && now.bytes > l.StoreBytes:
+		return &LimitError{What: "bytes of keys and values of a client's store", Limit: l.StoreBytes, full: true}
+	case grows.values > 0 && now.values > l.StoreValues:
+		return &LimitError{What: "values of a client's store", Limit: l.StoreValues, full: true}
 	}
 	return tx.add(p, Edit{Item: it, grows: grows})
 }

@@ -35,7 +35,7 @@ var (
 	ErrDamaged  = errors.New("vault: a record does not open")
 	ErrTooLarge = errors.New("vault: larger than its limit")
 	ErrDisabled = errors.New("vault: the record is disabled")
-	ErrFull     = errors.New("vault: the client's store is full")
+	ErrFull     = errors.New("vault: there is no room for more")
 	ErrConflict = errors.New("vault: what is there is not what was expected")
 	ErrSame     = errors.New("vault: it is there already: both places are the same")
 )
@@ -69,12 +69,13 @@ type shared struct {
 	expiries *btree.BTreeG[expiry] // of all stores, soonest first
 	done     uint64                // of the last change that was committed
 	purged   []*client             // whose records are still to be overwritten
+	live     int                   // records that are not revoked
 
 	losses atomic.Uint64 // places that lost what was there
 	wiping atomic.Int64  // pieces that are still to be overwritten
 	wiped  chan struct{}
 
-	storeBytes, storeValues int // that a client's store may have
+	limits Limits
 }
 
 type client struct {
@@ -118,7 +119,7 @@ func get[T any](t *tree[T], id ID) (v T, ok bool) {
 func New(arena *memory.Arena, key *memory.Secret, device [8]byte) *DB {
 	return &DB{shared: &shared{arena: arena, key: key, device: device, now: time.Now,
 		clients: newTree[*client](), expiries: newExpiries(), wiped: make(chan struct{}, 1),
-		storeBytes: DefaultStoreBytes, storeValues: DefaultStoreValues}}
+		limits: Limits{}.withDefaults()}}
 }
 
 // Sequence is the number of the last committed change.

@@ -79,7 +79,7 @@ func (db *DB) Load(c ClientView, v VaultView) (add func(*Record)) {
 	return func(r *Record) {
 		into.records.load(r)
 		if !r.Revoked {
-			into.live++
+			db.count(into, 1)
 		}
 	}
 }

@@ -113,7 +113,7 @@ func explain(ctx context.Context, err error, remote bool) *failure {
 		return failed("in_use", "another node runs on this home", "`shnode status` tells about it")
 	case errors.As(err, &home):
 		return failed("home", home.Path+": "+home.Reason,
-			"a home and its files belong to the user who runs shnode, with modes 0700 and 0600; config.toml holds `listen` and nothing else")
+			"a home and its files belong to the user who runs shnode, with modes 0700 and 0600; config.toml holds `listen` and `[limits]`, and nothing else")
 	case errors.Is(err, control.ErrForeign):
 		return failed("foreign", err.Error(), "who can put a socket into the home? it must belong to the user who runs shnode, with mode 0700")
 	case errors.Is(err, control.ErrOpenHome):

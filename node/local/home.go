@@ -28,6 +28,7 @@ func (s *Stronghold) path(file string) string { return filepath.Join(s.home, fil
 // Settings is what config.toml holds. Its zero value works.
 type Settings struct {
 	Listen []string `toml:"listen"` // multiaddrs to listen on for peers; nil if config.toml does not say
+	Limits Limits   `toml:"limits"` // of what the zone takes in
 }
 
 // Settings returns what config.toml holds.
@@ -37,6 +38,14 @@ const newConfig = `# Where the node listens for peers, as multiaddrs. "shnode ru
 # Without either it listens for peers on this machine only, at a port that the system picks;
 # with an empty list it asks others and is not asked.
 # listen = ["/ip4/0.0.0.0/tcp/7411"]
+
+# What is taken in, at most. What is there already stays and is used, whatever stands here.
+# [limits]
+# record_bytes = 65536     # of a record's secret; no more than this
+# records = 2000000        # in all, without those that were removed; each takes some 300 bytes of memory
+# path_bytes = 770         # of client/vault/record or client/key, as people write it; no more than this
+# store_bytes = 67108864   # of the keys and values of a client's store
+# store_values = 1048576   # of a client's store
 `
 
 const newPolicy = `# Who may do what. Nothing matched means no.
@@ -162,7 +171,7 @@ func (c *Settings) parse(path, text string) error {
 	if unknown := md.Undecoded(); len(unknown) > 0 {
 		return &HomeError{Path: path, Reason: "unknown setting " + unknown[0].String()}
 	}
-	return nil
+	return c.Limits.check(path)
 }
 
 // globEscape takes their meaning from the characters that filepath.Glob would read.

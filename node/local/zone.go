@@ -298,6 +298,7 @@ func (s *Stronghold) bring(ctx context.Context, zone *sandbox.Zone, unlock *prot
 	n, err := io.ReadFull(file, next)
 	// The secret was sealed for node.unlock: the zone opens it as what it was asked for.
 	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: s.state.device[:]}
+	s.settings.Limits.put(req)
 	for {
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return nil, err

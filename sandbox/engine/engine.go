@@ -218,6 +218,7 @@ func refuse(err error) *protocol.Response {
 	var foreign *foreignError
 	var large *tooLargeError
 	var many *tooManyError
+	var limit *vault.LimitError
 	var conflict *conflictError
 	var step *stepError
 	switch {
@@ -227,6 +228,8 @@ func refuse(err error) *protocol.Response {
 		return foreign.refusal()
 	case errors.As(err, &large):
 		return protocol.Refuse(protocol.Status_NO_SPACE, large.Error())
+	case errors.As(err, &limit):
+		return protocol.Refuse(protocol.Status_NO_SPACE, limit.Error())
 	case errors.As(err, &many):
 		return protocol.Refuse(protocol.Status_NO_SPACE, many.Error())
 	case errors.As(err, &conflict):

@@ -49,10 +49,11 @@ func (e *Engine) create(req *protocol.Request) (*protocol.Response, error) {
 
 // opening is a snapshot on its way in: the parts go through a pipe to the reader.
 type opening struct {
-	parts *io.PipeWriter
-	done  chan struct{}
-	state *snapshot.State
-	err   error
+	parts  *io.PipeWriter
+	done   chan struct{}
+	state  *snapshot.State
+	err    error
+	limits vault.Limits // that its state is to have
 }
 
 func (e *Engine) open(req *protocol.Request) (*protocol.Response, error) {
@@ -92,6 +93,8 @@ func (e *Engine) take(part []byte, more bool) (*protocol.Response, error) {
 	e.mu.Lock()
 	e.state = o.state
 	e.session = vault.New(e.arena, nil, [8]byte{})
+	e.state.DB.Limit(o.limits)
+	e.session.Limit(o.limits)
 	e.awaitExpiry()
 	e.mu.Unlock()
 	return &protocol.Response{Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Recovered: o.state.Recovered,
@@ -130,6 +133,7 @@ func (e *Engine) begin(req *protocol.Request) (*protocol.Response, error) {
 			return nil, err
 		}
 		e.read(keys, req.Device)
+		e.opening.limits = limitsOf(req)
 		return e.take(req.Snapshot, req.More)
 	})
 }

@@ -290,3 +290,42 @@ func TestVaultKeeps(t *testing.T) {
 	do(t, e, generate(t, "c/v/@head"))
 	ok(t, e, sign(t, "c/v/@2"))
 }
+
+// A node sets limits with the snapshot it brings; over them nothing is done, and
+// the answer says which one it was.
+func TestLimits(t *testing.T) {
+	e, file := opened(t)
+	file = append(file, inBatch(do(t, e, generate(t, "c/v/there already")).Change.Entry)...)
+	e = newEngine(t)
+	unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
+	ok(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: []byte("a device"), Snapshot: file,
+		MaxRecordBytes: 40, MaxRecords: 2, MaxPathBytes: 20, MaxStoreBytes: 10, MaxStoreValues: 2})
+	over := func(detail string, req *protocol.Request) {
+		t.Helper()
+		if resp := want(t, ask(t, e, req), protocol.Status_NO_SPACE); !strings.Contains(resp.Detail, detail) || resp.Change != nil {
+			t.Errorf("over %s: %v", detail, resp)
+		}
+	}
+	write := func(n int) *protocol.Request {
+		return sealFor(t, e, &protocol.Request{Operation: "record.write", Location: at(t, "c/v/new"), Kind: protocol.Data}, strings.Repeat("x", n))
+	}
+	put := func(key, value string, session bool) *protocol.Request {
+		return &protocol.Request{Operation: "store.put", Location: at(t, "s/"+key), Value: []byte(value), Session: session}
+	}
+	over("bytes of a record: at most 40", write(41))
+	over("bytes of a path: at most 20", sealFor(t, e, &protocol.Request{Operation: "record.write", Location: at(t, "c/v/17 bytes in a name"), Kind: protocol.Data}, "x"))
+	do(t, e, write(40))
+	over("records: at most 2", sealFor(t, e, &protocol.Request{Operation: "record.write", Location: at(t, "d/v/r"), Kind: protocol.Data}, "x"))
+	do(t, e, &protocol.Request{Operation: "record.revoke", Location: at(t, "c/v/new")})
+	do(t, e, write(1))
+	for _, session := range []bool{false, true} {
+		do(t, e, put("key", "value", session))
+		over("bytes of keys and values of a client's store: at most 10", put("more", "", session))
+		do(t, e, put("k", "", session))
+		over("values of a client's store: at most 2", put("l", "", session))
+	}
+	if resp := want(t, ask(t, e, steps(put("k", "", false), put("l", "", false))), protocol.Status_NO_SPACE); resp.Field != "steps[1]" || resp.Detail == "" {
+		t.Errorf("in a pipeline: %v", resp)
+	}
+	ok(t, e, &protocol.Request{Operation: "key.public", Location: at(t, "c/v/there already")}) // whose path is longer
+}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"math"
+
 	"github.com/stronghold-go/stronghold/protocol"
 	"github.com/stronghold-go/stronghold/vault"
 )
@@ -18,4 +20,11 @@ func (e *Engine) vaultStat(req *protocol.Request) (*protocol.Response, error) {
 		return nil, err
 	}
 	return &protocol.Response{Vault: &protocol.VaultInfo{Keep: keep, NextVersion: next}}, nil
+}
+
+// limitsOf are the limits that a node sets with the snapshot it brings.
+func limitsOf(req *protocol.Request) vault.Limits {
+	at := func(n uint64) int { return int(min(n, math.MaxInt32)) }
+	return vault.Limits{RecordBytes: at(req.MaxRecordBytes), Records: at(req.MaxRecords), PathBytes: at(req.MaxPathBytes),
+		StoreBytes: at(req.MaxStoreBytes), StoreValues: at(req.MaxStoreValues)}
 }
