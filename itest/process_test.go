@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,12 +57,19 @@ type process struct {
 // ready, or ends before.
 func launch(t testing.TB, home string, args ...string) (*process, <-chan bool) {
 	t.Helper()
+	return launchBy(t, nil, home, args...)
+}
+
+// launchBy is launch by another program, which starts what follows its arguments.
+func launchBy(t testing.TB, by []string, home string, args ...string) (*process, <-chan bool) {
+	t.Helper()
 	path, err := shnode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &process{home: home, done: make(chan struct{})}
-	p.cmd = exec.Command(path, append([]string{"run", "--home", home}, args...)...)
+	line := append(append(slices.Clone(by), path, "run", "--home", home), args...)
+	p.cmd = exec.Command(line[0], line[1:]...)
 	p.cmd.Dir = filepath.Dir(home) // where a core would be
 	p.cmd.Stderr = &p.out
 	stdout, err := p.cmd.StdoutPipe()
