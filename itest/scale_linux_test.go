@@ -225,6 +225,7 @@ func BenchmarkMany(b *testing.B) {
 				took, node, zone := many(b, n)
 				b.ReportMetric(float64((took - opening).Milliseconds()), "ms-to-open")
 				b.ReportMetric(float64(node+zone)/(1<<20), "MiB-node+zone")
+				b.ReportMetric(float64(zone)/(1<<20), "MiB-zone")
 				b.ReportMetric(float64(zone-empty)/float64(n), "B/key-in-zone")
 			}
 			b.ReportMetric(0, "ns/op")

@@ -129,6 +129,13 @@ func (db *DB) Sequence() uint64 {
 	return db.done
 }
 
+// Live is how many records there are, without those that were revoked.
+func (db *DB) Live() int {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.live
+}
+
 // find returns the committed record at p. A revoked record is not found.
 func (db *DB) find(p Place) (*Record, Place, error) {
 	db.mu.RLock()

@@ -15,7 +15,10 @@ import (
 	"github.com/stronghold-go/stronghold/sandbox"
 )
 
-const partSize = 4 << 20 // bytes of the file that go to or come from the zone at once
+const (
+	partSize = 4 << 20 // bytes of the file that go to or come from the zone at once
+	openSize = 1 << 20 // of a file that is opened: each part lies in memory several times on its way
+)
 
 // journal is the second step of every change: it appends what the zone has
 // sealed to the file, in the order of the numbers, and has the zone commit what

@@ -294,7 +294,7 @@ func Inspect(ctx context.Context, path string) (_ *protocol.SnapshotInfo, size i
 // bring gives the file to the zone, a part at a time. The error means that no
 // answer came; a refusal ends it early.
 func (s *Stronghold) bring(ctx context.Context, zone *sandbox.Zone, unlock *protocol.Request, file io.Reader) (*protocol.Response, error) {
-	next := make([]byte, partSize)
+	next := make([]byte, openSize)
 	n, err := io.ReadFull(file, next)
 	// The secret was sealed for node.unlock: the zone opens it as what it was asked for.
 	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: s.state.device[:]}

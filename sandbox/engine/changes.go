@@ -55,6 +55,7 @@ func (e *Engine) commit(seq uint64) (*protocol.Response, error) {
 		e.ends = e.ends[1:]
 	}
 	e.awaitExpiry()
+	e.frugal()
 	return new(protocol.Response), nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stronghold-go/stronghold/procedures"
@@ -33,6 +34,8 @@ type Engine struct {
 
 	mu    sync.RWMutex
 	state *snapshot.State // nil while locked
+
+	frugally atomic.Bool // see frugal
 
 	session  *vault.DB  // the store that is never saved; nil while locked
 	expiring sync.Mutex // of what follows

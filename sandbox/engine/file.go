@@ -96,7 +96,9 @@ func (e *Engine) take(part []byte, more bool) (*protocol.Response, error) {
 	e.state.DB.Limit(o.limits)
 	e.session.Limit(o.limits)
 	e.awaitExpiry()
+	e.frugal()
 	e.mu.Unlock()
+	debug.FreeOSMemory() // reading it took as much again
 	return &protocol.Response{Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Recovered: o.state.Recovered,
 		Change: &protocol.Change{Sequence: o.state.DB.Sequence()}}, nil
 }
