@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func fill(b *testing.B, e *Engine, n int) {
 		for i := 0; i < n; {
 			c, err := e.state.DB.Stage(func(tx *vault.Tx) error {
 				for range min(1000, n-i) {
-					if _, err := tx.Put(place(keyAt(i)), vault.Value{Kind: vault.Ed25519, Secret: secret}, false); err != nil {
+					if _, err := tx.Put(place(keyAt(i)), vault.Value{Kind: vault.Ed25519, Flags: vault.Sign, Secret: secret}, false); err != nil {
 						return err
 					}
 					i++
@@ -152,6 +153,36 @@ func BenchmarkCreate(b *testing.B) {
 		kept, made := inTurns(101, keep, alone)
 		b.ReportMetric(float64(made)/float64(kept), "rate/keys-alone")
 		b.ReportMetric(float64(kept)/100, "ns/key")
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// Reading goes on on all cores: signatures with as many callers as there are
+// cores, beside those of one; and those of one caller while another writes.
+func BenchmarkReaders(b *testing.B) {
+	e, _ := opened(b)
+	fill(b, e, 1000)
+	message := make([]byte, 32)
+	signs := func(n int) {
+		for range n {
+			resp, err := e.Handle(context.Background(), &protocol.Request{Id: protocol.NewID(), Operation: "ed25519.sign",
+				Location: keyAt(mathrand.IntN(1000)), Message: message})
+			if err != nil || resp.Status != protocol.Status_OK {
+				b.Error(resp, err)
+				return
+			}
+		}
+	}
+	cores := runtime.GOMAXPROCS(0)
+	for b.Loop() {
+		all, one := inTurns(21, func() {
+			var callers sync.WaitGroup
+			for range cores {
+				callers.Go(func() { signs(500) })
+			}
+			callers.Wait()
+		}, func() { signs(500) })
+		b.ReportMetric(float64(cores)*float64(one)/float64(all), "all-cores/one")
 	}
 	b.ReportMetric(0, "ns/op")
 }
