@@ -2,9 +2,9 @@ package itest
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"io"
 	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
@@ -38,21 +38,30 @@ func filled(t testing.TB, home string, n int) (public []byte) {
 		t.Fatal(err)
 	}
 	defer arena.Destroy()
-	root := make([]byte, 32)
-	rand.Read(root)
-	recipient, err := age.NewScryptRecipient(passphrase)
+	keys, err := snapshot.NewKeys(arena)
 	if err != nil {
 		t.Fatal(err)
 	}
-	recipient.SetWorkFactor(1)
-	var slot bytes.Buffer
-	w, err := age.Encrypt(&slot, recipient)
+	own, err := age.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Write(root)
+	lock, err := age.NewScryptRecipient(passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock.SetWorkFactor(1)
+	var locked bytes.Buffer
+	w, err := age.Encrypt(&locked, lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(w, own.String())
 	w.Close()
-	keys, err := snapshot.KeysOf(arena, root)
+	h, _, err := new(snapshot.Header).With(snapshot.Slot{Kind: snapshot.PassphraseSlot, Recipient: own.Recipient().String(), Lock: locked.Bytes()})
+	if err == nil {
+		h, err = keys.Wrap(h)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +104,6 @@ func filled(t testing.TB, home string, n int) (public []byte) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	h := &snapshot.Header{Slots: []snapshot.Slot{{Kind: snapshot.AgeSlot, Data: slot.Bytes()}}}
 	if _, err := snapshot.Write(f, keys, h, db.Freeze()); err != nil {
 		t.Fatal(err)
 	}
