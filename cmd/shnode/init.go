@@ -24,7 +24,9 @@ func (a *app) initCommand() *cobra.Command {
 		Use:   "init",
 		Short: "make a home: identity, configuration, an empty policy, an empty encrypted snapshot",
 		Long: `init makes a home, and asks for the passphrase to encrypt its snapshot with.
-A file that holds an identity of age, or a raw key, is that key: see ` + "`shnode help snapshot slot add`" + `.
+A file that holds an identity of age, or a raw key, is that key: see
+` + "`shnode help snapshot slot add`" + `.
+
 A home that exists is left as it is. The new node's peer id goes to stdout.`,
 		Example: `  shnode init
   shnode init --home /srv/signer --passphrase-file /run/secrets/signer`,
