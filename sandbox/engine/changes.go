@@ -96,7 +96,9 @@ func (e *Engine) unseal(req *protocol.Request) ([]byte, error) {
 // unsealField opens a sealed field of req, once: a sealed value that comes again
 // was copied by somebody on its way.
 func (e *Engine) unsealField(req *protocol.Request, field string, sealed []byte) ([]byte, error) {
-	plaintext, err := protocol.Open(e.key, req, field, protocol.ToZone, sealed)
+	var plaintext []byte
+	var err error
+	memory.Erase(func() { plaintext, err = protocol.Open(e.key, req, field, protocol.ToZone, sealed) })
 	if err != nil {
 		return nil, sealedError(field) // and not remembered: garbage is not to use up the memory for what was seen
 	}

@@ -56,7 +56,7 @@ func (e *Engine) generateMnemonic(req *protocol.Request) (*protocol.Response, er
 	// Sealed before it is stored: nobody shall have a seed whose words are lost.
 	var sealed []byte
 	err = words.Use(func(b []byte) (err error) {
-		sealed, err = protocol.Seal(req.ReplyKey, req, "reply_key", protocol.ToAsker, b)
+		memory.Erase(func() { sealed, err = protocol.Seal(req.ReplyKey, req, "reply_key", protocol.ToAsker, b) })
 		return err
 	})
 	if err != nil {
