@@ -106,7 +106,17 @@ func (c Client) List(ctx context.Context, prefix *Location, yield func(*Entry) b
 // Unlock seals the passphrase to the zone, which opens the snapshot with it.
 // The caller wipes passphrase.
 func (c Client) Unlock(ctx context.Context, passphrase []byte) error {
-	req := &Request{Id: NewID(), Operation: "node.unlock"}
+	return c.unlock(ctx, &Request{Operation: "node.unlock"}, passphrase)
+}
+
+// UnlockOlder is Unlock, also of a snapshot that is older than the last one that
+// was written here ([ErrOlder]): what was changed since is not in it.
+func (c Client) UnlockOlder(ctx context.Context, passphrase []byte) error {
+	return c.unlock(ctx, &Request{Operation: "node.unlock", AcceptOlder: true}, passphrase)
+}
+
+func (c Client) unlock(ctx context.Context, req *Request, passphrase []byte) error {
+	req.Id = NewID()
 	if err := c.seal(ctx, req, nil, passphrase); err != nil {
 		return err
 	}

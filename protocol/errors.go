@@ -39,6 +39,7 @@ var (
 	ErrUnavailable        = &Error{Status: Status_UNAVAILABLE}
 	ErrTooExpensive       = &Error{Status: Status_TOO_EXPENSIVE}
 	ErrNoSlot             = &Error{Status: Status_NO_SLOT}
+	ErrOlder              = &Error{Status: Status_OLDER}
 	ErrDisabled           = &Error{Status: Status_DISABLED}
 	ErrConflict           = &Error{Status: Status_CONFLICT}
 )
@@ -58,6 +59,7 @@ var meanings = map[Status]string{
 	Status_UNSUPPORTED_VERSION: "the snapshot is of an unsupported version",
 	Status_NOT_A_SNAPSHOT:      "not a snapshot",
 	Status_NO_SPACE:            "no space left",
+	Status_OLDER:               "the snapshot is older than the last one written here",
 	Status_OUTCOME_UNKNOWN:     "outcome unknown",
 	Status_UNAVAILABLE:         "unavailable",
 	Status_INTERNAL:            "internal error",

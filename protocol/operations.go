@@ -128,7 +128,8 @@ var Operations = []Operation{
 	{Name: "node.lock", Door: DoorLocal, Doc: "drop every secret and close the snapshot"},
 	{Name: "node.status", Door: DoorLocal, Doc: "tell how the node is", Out: []string{"node"}},
 	{Name: "node.unlock", Door: DoorLocal, Doc: "open the snapshot in the zone",
-		In: []Field{{Name: "secret", Required: true, Doc: "the passphrase, sealed to the zone's key"}}},
+		In: []Field{{Name: "secret", Required: true, Doc: "the passphrase, sealed to the zone's key"},
+			{Name: "accept_older", Doc: "open it also if it is older than the last one written here"}}},
 	{Name: "peer.add", Door: DoorLocal, Doc: "know another node by a name",
 		In: []Field{{Name: "name", Required: true}, {Name: "address", Required: true, Doc: "a multiaddr that ends in /p2p/ID, or an id alone"}}},
 	{Name: "peer.list", Door: DoorLocal, Doc: "tell which nodes are known", Out: []string{"peers"}},
@@ -220,7 +221,7 @@ var Operations = []Operation{
 		In:  []Field{sealed, {Name: "cost", Doc: "scrypt, log2 N"}},
 		Out: []string{"snapshot"}},
 	{Name: "zone.fold", Door: DoorZone, Doc: "give the whole state as a new file, a part at a time",
-		In: []Field{{Name: "more", Doc: "the next part, not the first"}}, Out: []string{"snapshot", "more"}},
+		In: []Field{{Name: "more", Doc: "the next part, not the first"}}, Out: []string{"snapshot", "more", "lineage"}},
 	{Name: "zone.hash", Door: DoorZone, Doc: "do the job of another zone: hash a password",
 		In:  []Field{{Name: "job", Required: true, Doc: "sealed to this zone's key"}, {Name: "snapshot", Doc: "the file that it is about"}},
 		Out: []string{"hashed"}},
@@ -236,8 +237,9 @@ var Operations = []Operation{
 			{Name: "snapshot", Doc: "the next part of the file; the first holds the whole header"},
 			{Name: "more", Doc: "more parts follow"}, {Name: "max_record_bytes", Doc: "with the first part, as the other limits: of a record"}, {Name: "max_records", Doc: "in all"},
 			{Name: "max_path_bytes", Doc: "of client/vault/record"}, {Name: "max_store_bytes", Doc: "of keys and values, for each client"}, {Name: "max_store_values", Doc: "for each client"},
-			{Name: "device", Doc: "8 bytes, written into changes"}, hashKey},
-		Out: []string{"length", "base", "last", "recovered", "change", "job"}},
+			{Name: "device", Doc: "8 bytes, written into changes"},
+			{Name: "lineage", Doc: "refuse a file that is not of this lineage"}, {Name: "newest", Doc: "or that ends with an earlier change"}, hashKey},
+		Out: []string{"length", "base", "last", "lineage", "recovered", "change", "job"}},
 }
 
 // byName is the table by name.
@@ -423,6 +425,10 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 	case "device":
 		if len(req.Device) != 8 {
 			return Invalid("device", "must be 8 bytes")
+		}
+	case "lineage":
+		if n := len(req.Lineage); n != 16 && n != 32 {
+			return Invalid("lineage", "must be 16 or 32 bytes")
 		}
 	}
 	return nil

@@ -50,6 +50,7 @@ const (
 	Status_MISSING             Status = 18 // there is no snapshot file
 	Status_TOO_EXPENSIVE       Status = 19 // the password hash costs more than is allowed
 	Status_NO_SLOT             Status = 20 // no key slot is for a key of this sort, or of this number
+	Status_OLDER               Status = 23 // the snapshot is older than one that was written here
 	Status_DISABLED            Status = 27 // the record is there and refuses every use, until it is enabled
 	Status_CONFLICT            Status = 28 // what is there is not what was expected; nothing was changed
 )
@@ -78,6 +79,7 @@ var (
 		18: "MISSING",
 		19: "TOO_EXPENSIVE",
 		20: "NO_SLOT",
+		23: "OLDER",
 		27: "DISABLED",
 		28: "CONFLICT",
 	}
@@ -103,6 +105,7 @@ var (
 		"MISSING":             18,
 		"TOO_EXPENSIVE":       19,
 		"NO_SLOT":             20,
+		"OLDER":               23,
 		"DISABLED":            27,
 		"CONFLICT":            28,
 	}
@@ -386,10 +389,13 @@ type Request struct {
 	MaxStoreValues uint64 `protobuf:"varint,66,opt,name=max_store_values,json=maxStoreValues,proto3" json:"max_store_values,omitempty"`
 	// Between a node and its zone only.
 	Sequence      uint64 `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	Device        []byte `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"`                  // 8 bytes
-	HashKey       []byte `protobuf:"bytes,40,opt,name=hash_key,json=hashKey,proto3" json:"hash_key,omitempty"` // of the zone that hashes for this request, X25519
-	Job           []byte `protobuf:"bytes,41,opt,name=job,proto3" json:"job,omitempty"`                        // sealed to the zone that hashes
-	Hashed        []byte `protobuf:"bytes,42,opt,name=hashed,proto3" json:"hashed,omitempty"`                  // sealed to the zone that gave the job
+	Device        []byte `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"`                               // 8 bytes
+	Lineage       []byte `protobuf:"bytes,50,opt,name=lineage,proto3" json:"lineage,omitempty"`                             // of what the node has written: 16 bytes, or twice as many while it changes the root key
+	Newest        uint64 `protobuf:"varint,51,opt,name=newest,proto3" json:"newest,omitempty"`                              // number of the last change that the node knows of
+	AcceptOlder   bool   `protobuf:"varint,52,opt,name=accept_older,json=acceptOlder,proto3" json:"accept_older,omitempty"` // open a snapshot that is older than what the node has written
+	HashKey       []byte `protobuf:"bytes,40,opt,name=hash_key,json=hashKey,proto3" json:"hash_key,omitempty"`              // of the zone that hashes for this request, X25519
+	Job           []byte `protobuf:"bytes,41,opt,name=job,proto3" json:"job,omitempty"`                                     // sealed to the zone that hashes
+	Hashed        []byte `protobuf:"bytes,42,opt,name=hashed,proto3" json:"hashed,omitempty"`                               // sealed to the zone that gave the job
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -781,6 +787,27 @@ func (x *Request) GetDevice() []byte {
 	return nil
 }
 
+func (x *Request) GetLineage() []byte {
+	if x != nil {
+		return x.Lineage
+	}
+	return nil
+}
+
+func (x *Request) GetNewest() uint64 {
+	if x != nil {
+		return x.Newest
+	}
+	return 0
+}
+
+func (x *Request) GetAcceptOlder() bool {
+	if x != nil {
+		return x.AcceptOlder
+	}
+	return false
+}
+
 func (x *Request) GetHashKey() []byte {
 	if x != nil {
 		return x.HashKey
@@ -839,6 +866,7 @@ type Response struct {
 	Hashed        []byte  `protobuf:"bytes,41,opt,name=hashed,proto3" json:"hashed,omitempty"`        // what came of it, sealed to the zone that gave the job
 	Last          uint64  `protobuf:"varint,50,opt,name=last,proto3" json:"last,omitempty"`           // where the journal's last batch begins; 0: it has none
 	Slots         []*Slot `protobuf:"bytes,42,rep,name=slots,proto3" json:"slots,omitempty"`
+	Lineage       []byte  `protobuf:"bytes,51,opt,name=lineage,proto3" json:"lineage,omitempty"` // of the file: 16 bytes, the same for all of one root key
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1107,6 +1135,13 @@ func (x *Response) GetLast() uint64 {
 func (x *Response) GetSlots() []*Slot {
 	if x != nil {
 		return x.Slots
+	}
+	return nil
+}
+
+func (x *Response) GetLineage() []byte {
+	if x != nil {
+		return x.Lineage
 	}
 	return nil
 }
@@ -2942,7 +2977,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\x93\f\n" +
+	"\b_version\"\xe8\f\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -3001,7 +3036,10 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x0fmax_store_bytes\x18A \x01(\x04R\rmaxStoreBytes\x12(\n" +
 	"\x10max_store_values\x18B \x01(\x04R\x0emaxStoreValues\x12\x1a\n" +
 	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x16\n" +
-	"\x06device\x18\" \x01(\fR\x06device\x12\x19\n" +
+	"\x06device\x18\" \x01(\fR\x06device\x12\x18\n" +
+	"\alineage\x182 \x01(\fR\alineage\x12\x16\n" +
+	"\x06newest\x183 \x01(\x04R\x06newest\x12!\n" +
+	"\faccept_older\x184 \x01(\bR\vacceptOlder\x12\x19\n" +
 	"\bhash_key\x18( \x01(\fR\ahashKey\x12\x10\n" +
 	"\x03job\x18) \x01(\fR\x03job\x12\x16\n" +
 	"\x06hashed\x18* \x01(\fR\x06hashedB\n" +
@@ -3009,7 +3047,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\b_messageB\b\n" +
 	"\x06_valueB\v\n" +
 	"\t_if_valueB\a\n" +
-	"\x05_keepJ\x04\b\x04\x10\x05\"\x98\t\n" +
+	"\x05_keepJ\x04\b\x04\x10\x05\"\xb2\t\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -3046,7 +3084,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x03job\x18( \x01(\fR\x03job\x12\x16\n" +
 	"\x06hashed\x18) \x01(\fR\x06hashed\x12\x12\n" +
 	"\x04last\x182 \x01(\x04R\x04last\x12)\n" +
-	"\x05slots\x18* \x03(\v2\x13.stronghold.v1.SlotR\x05slotsB\b\n" +
+	"\x05slots\x18* \x03(\v2\x13.stronghold.v1.SlotR\x05slots\x12\x18\n" +
+	"\alineage\x183 \x01(\fR\alineageB\b\n" +
 	"\x06_valueB\n" +
 	"\n" +
 	"\b_version\"\xd1\x02\n" +
@@ -3204,7 +3243,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06header\x18\x06 \x01(\fR\x06header\x12\x1b\n" +
 	"\tslot_kind\x18\a \x01(\rR\bslotKind\x12\x1c\n" +
 	"\trecipient\x18\b \x01(\tR\trecipient\x12\x12\n" +
-	"\x04lock\x18\t \x01(\fR\x04lock*\xea\x02\n" +
+	"\x04lock\x18\t \x01(\fR\x04lock*\xf5\x02\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x06\n" +
 	"\x02OK\x10\x01\x12\v\n" +
@@ -3231,7 +3270,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\bINTERNAL\x10\x11\x12\v\n" +
 	"\aMISSING\x10\x12\x12\x11\n" +
 	"\rTOO_EXPENSIVE\x10\x13\x12\v\n" +
-	"\aNO_SLOT\x10\x14\x12\f\n" +
+	"\aNO_SLOT\x10\x14\x12\t\n" +
+	"\x05OLDER\x10\x17\x12\f\n" +
 	"\bDISABLED\x10\x1b\x12\f\n" +
 	"\bCONFLICT\x10\x1cB.Z,github.com/stronghold-go/stronghold/protocolb\x06proto3"
 

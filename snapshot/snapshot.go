@@ -159,6 +159,22 @@ func (k *Keys) Records() (*memory.Secret, error) {
 	return s, err
 }
 
+// Lineage is the same for all files of one root key, and tells nothing of the key:
+// a node remembers by it what it wrote last. 16 bytes.
+func (k *Keys) Lineage() ([]byte, error) {
+	key, err := k.derive("lineage", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer key.Destroy()
+	lineage := make([]byte, LineageSize)
+	key.Use(func(b []byte) error { copy(lineage, b); return nil })
+	return lineage, nil
+}
+
+// LineageSize is how long a lineage is, in bytes.
+const LineageSize = 16
+
 // derive returns HKDF-SHA-256 (RFC 5869) of the root key: 32 bytes. The purpose
 // is part of the info, and so is what the key is bound to.
 func (k *Keys) derive(purpose string, salt, bound []byte) (*memory.Secret, error) {

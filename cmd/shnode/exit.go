@@ -80,6 +80,7 @@ var outcomes = map[protocol.Status]outcome{
 	protocol.Status_UNSUPPORTED_VERSION: {exit: exitDamaged, hint: "a newer shnode wrote this file: open it with that one"},
 	protocol.Status_NOT_A_SNAPSHOT:      {exit: exitDamaged, hint: "vault.stronghold in the home is some other file; the right one has to take its place"},
 	protocol.Status_NO_SPACE:            {exit: exitFailed, hint: "make room and ask again; nothing was changed"},
+	protocol.Status_OLDER:               {exit: exitFailed, hint: "an older copy is in the place of the last one; with `shnode unlock --accept-older` it opens all the same, without what was changed since"},
 	protocol.Status_OUTCOME_UNKNOWN:     {exit: exitFailed, hint: "look whether it happened (`shnode key ls`) before asking again"},
 	protocol.Status_UNAVAILABLE: {exit: exitUnreachable, hint: "`shnode status` tells how the node is",
 		remote: "`shnode peer ls` tells which peers are connected; is the peer's node running, and is its address right?"},

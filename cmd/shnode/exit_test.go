@@ -30,6 +30,7 @@ var statusExits = map[protocol.Status]int{
 	protocol.Status_UNSUPPORTED_VERSION: 8,
 	protocol.Status_NOT_A_SNAPSHOT:      8,
 	protocol.Status_NO_SPACE:            1,
+	protocol.Status_OLDER:               1,
 	protocol.Status_OUTCOME_UNKNOWN:     1,
 	protocol.Status_UNAVAILABLE:         5,
 	protocol.Status_INTERNAL:            1,

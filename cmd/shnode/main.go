@@ -79,6 +79,7 @@ type app struct {
 	quiet          bool
 	peer           string
 	passphraseFile string
+	acceptOlder    bool
 
 	stdinTaken bool // by a value, so that no second one reads it
 }

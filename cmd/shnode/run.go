@@ -46,6 +46,7 @@ ends, the socket is removed. It then ends with 0, or with 130 after SIGINT.`,
 		Args: takes(0, 0),
 	}
 	cmd.Flags().StringArrayVar(&listen, "listen", nil, "listen on this address, such as /ip4/0.0.0.0/tcp/7411; may be given again (default: as config.toml says, else this machine only)")
+	a.acceptOlderFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		home, err := a.home()
 		if err != nil {
@@ -145,7 +146,11 @@ func (a *app) printReady(n *opened) error {
 // unlockFromFile unlocks the node by a process of its own, so that no
 // passphrase was ever in the memory of this one.
 func (a *app) unlockFromFile(ctx context.Context, home string) error {
-	cmd, err := self(ctx, "unlock", "--json", "--home", home, "--passphrase-file", a.passphraseFile, "--timeout", a.timeout.String())
+	args := []string{"unlock", "--json", "--home", home, "--passphrase-file", a.passphraseFile, "--timeout", a.timeout.String()}
+	if a.acceptOlder {
+		args = append(args, "--accept-older")
+	}
+	cmd, err := self(ctx, args...)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,8 @@ backup. Every change is on the disk before it is answered, so there is nothing
 that has to be saved by hand; save writes a fresh file all the same.`,
 		Example: `  shnode snapshot save
   shnode snapshot inspect backup.stronghold`,
-	}, a.snapshotSaveCommand(), a.snapshotInspectCommand(), a.snapshotImportCommand(), a.snapshotExportCommand(),
-		a.rekeyCommand(), a.slotCommand())
+	}, a.snapshotSaveCommand(), a.snapshotInspectCommand(), a.snapshotVerifyCommand(), a.snapshotRestoreCommand(),
+		a.snapshotImportCommand(), a.snapshotExportCommand(), a.rekeyCommand(), a.slotCommand())
 }
 
 func (a *app) snapshotSaveCommand() *cobra.Command {

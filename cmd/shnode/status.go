@@ -226,7 +226,7 @@ func moment(ms uint64) string {
 }
 
 func (a *app) unlockCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "unlock",
 		Short: "open the snapshot in the zone; asks for the passphrase",
 		Example: `  shnode unlock
@@ -237,6 +237,12 @@ func (a *app) unlockCommand() *cobra.Command {
 			return a.ask(ctx, func(c protocol.Client) error { return a.unlock(ctx, c) })
 		},
 	}
+	a.acceptOlderFlag(cmd)
+	return cmd
+}
+
+func (a *app) acceptOlderFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&a.acceptOlder, "accept-older", false, "open the snapshot also if it is older than the last one that was written in this home")
 }
 
 func (a *app) unlock(ctx context.Context, c protocol.Client) error {
@@ -254,7 +260,11 @@ func (a *app) unlock(ctx context.Context, c protocol.Client) error {
 		return err
 	}
 	defer passphrase.Destroy()
-	if err := c.Unlock(ctx, passphrase.Bytes()); err != nil {
+	unlock := c.Unlock
+	if a.acceptOlder {
+		unlock = c.UnlockOlder
+	}
+	if err := unlock(ctx, passphrase.Bytes()); err != nil {
 		return err
 	}
 	a.talkf("unlocked")

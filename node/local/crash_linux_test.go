@@ -175,6 +175,14 @@ func noneInTheClear(t *testing.T, d *faultDisk, what string) {
 	}
 }
 
+// begin unlocks a snapshot that is older than what an earlier round has written.
+func begin(t *testing.T, s *local.Stronghold) {
+	t.Helper()
+	if err := s.Client().UnlockOlder(t.Context(), []byte(passphrase)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestCrash lets every write, sync, rename and removal of a workload fail, be cut,
 // or be the last thing before the power goes. After it the file has the state
 // before or after each change, and the one after it for each that was acknowledged.
@@ -186,10 +194,11 @@ func TestCrash(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	arena := newArena(t)
 	once := func(f fault) (*faultDisk, *workload) {
+		s.SetKeep(rnd.IntN(3))
 		d := newFaultDisk(path, empty)
 		s.SetDisk(d)
 		s.ForgetDeaths()
-		unlock(t, s)
+		begin(t, s)
 		d.mu.Lock()
 		d.ops, d.fault = 0, f
 		d.mu.Unlock()
@@ -242,7 +251,7 @@ func TestFailedSync(t *testing.T) {
 		d := newFaultDisk(path, emptySnapshot(t))
 		s.SetDisk(d)
 		s.ForgetDeaths()
-		unlock(t, s)
+		begin(t, s)
 		w := &workload{s: s, arena: arena, want: map[string][]string{}}
 		if err := w.change("key", value("before", 0)); err != nil {
 			t.Fatal(err)

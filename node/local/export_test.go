@@ -27,3 +27,6 @@ func InZone(cfg Config, name string) Config {
 	cfg.zone = name
 	return cfg
 }
+
+// SetKeep says how many replaced files are kept. It must be locked.
+func (s *Stronghold) SetKeep(n int) { s.settings.Keep = n }

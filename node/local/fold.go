@@ -1,8 +1,13 @@
 package local
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/stronghold-go/stronghold/protocol"
 	"github.com/stronghold-go/stronghold/sandbox"
@@ -21,6 +26,7 @@ type fresh struct {
 	file  file
 	temp  string // its name until then
 	base  int64  // bytes before its journal
+	of    []byte // its lineage
 	size  int64
 	taken bool // it is the journal's now
 	done  chan error
@@ -58,6 +64,9 @@ func (j *journal) folder() {
 			j.mu.Unlock()
 			err := errLocking
 			if !closing {
+				if seq := j.unmarked.Swap(0); seq != 0 {
+					j.mark(seq)
+				}
 				due := j.due.Swap(false)
 				if len(wishes) == 0 && !due {
 					break
@@ -154,6 +163,7 @@ func (j *journal) pull(fr *fresh, operation string) error {
 		if err != nil {
 			return err
 		}
+		fr.of = resp.Lineage
 		n, err := fr.file.WriteAt(resp.Snapshot, fr.size)
 		fr.size += int64(n)
 		if err != nil || !resp.More {
@@ -212,6 +222,14 @@ func (j *journal) adopt(fr *fresh) error {
 			return err
 		}
 	}
+	if !bytes.Equal(fr.of, j.lineage) { // after a crash it may be either
+		if err := j.remember(slices.Concat(j.lineage, fr.of), j.next-1); err != nil {
+			return err
+		}
+	}
+	if err := j.keepOld(); err != nil {
+		return err
+	}
 	err := j.disk.Rename(fr.temp, j.path)
 	if err != nil && j.disk.Is(j.path, j.file) {
 		return err
@@ -224,10 +242,32 @@ func (j *journal) adopt(fr *fresh) error {
 		err = j.tell("zone.adopt", 0)
 	}
 	j.file.Close()
-	j.file, j.size, fr.taken = fr.file, fr.size, true
+	j.file, j.size, j.lineage, fr.taken = fr.file, fr.size, fr.of, true
 	j.foldAt.Store(foldSize(fr.base))
 	if err != nil {
 		j.zone.Close() // it would go on with the journal of a file that is gone
+		return err
 	}
-	return err
+	j.marked = time.Now()
+	j.mark(j.next - 1)
+	return nil
 }
+
+// keepOld gives the file that is about to be replaced another name, if old ones
+// are to be kept: the newest is number 1.
+func (j *journal) keepOld() error {
+	if j.keep == 0 {
+		return nil
+	}
+	for n := j.keep; n > 1; n-- {
+		if err := j.disk.Rename(keptName(j.path, n-1), keptName(j.path, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := j.disk.Remove(keptName(j.path, 1)); err != nil && !errors.Is(err, fs.ErrNotExist) { // with keep = 1
+		return err
+	}
+	return j.disk.Link(j.path, keptName(j.path, 1))
+}
+
+func keptName(path string, n int) string { return fmt.Sprintf("%s.%d", path, n) }

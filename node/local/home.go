@@ -29,6 +29,7 @@ func (s *Stronghold) path(file string) string { return filepath.Join(s.home, fil
 type Settings struct {
 	Listen []string `toml:"listen"` // multiaddrs to listen on for peers; nil if config.toml does not say
 	Limits Limits   `toml:"limits"` // of what the zone takes in
+	Keep   int      `toml:"keep"`   // how many replaced snapshot files stay in the home, at most 100
 }
 
 // Settings returns what config.toml holds.
@@ -38,6 +39,10 @@ const newConfig = `# Where the node listens for peers, as multiaddrs. "shnode ru
 # Without either it listens for peers on this machine only, at a port that the system picks;
 # with an empty list it asks others and is not asked.
 # listen = ["/ip4/0.0.0.0/tcp/7411"]
+
+# How many older snapshots are kept, as vault.stronghold.1 (the newest) and so on, when the file is written
+# anew: by "shnode snapshot save", and whenever it has grown. They still hold what was revoked or overwritten.
+# keep = 0
 
 # What is taken in, at most. What is there already stays and is used, whatever stands here.
 # [limits]
@@ -170,6 +175,9 @@ func (c *Settings) parse(path, text string) error {
 	}
 	if unknown := md.Undecoded(); len(unknown) > 0 {
 		return &HomeError{Path: path, Reason: "unknown setting " + unknown[0].String()}
+	}
+	if c.Keep < 0 || c.Keep > 100 {
+		return &HomeError{Path: path, Reason: "keep is 0 to 100"}
 	}
 	return c.Limits.check(path)
 }

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	partSize = 4 << 20 // bytes of the file that go to or come from the zone at once
-	openSize = 1 << 20 // of a file that is opened: each part lies in memory several times on its way
+	partSize  = 4 << 20          // bytes of the file that go to or come from the zone at once
+	openSize  = 1 << 20          // of a file that is opened: each part lies in memory several times on its way
+	markEvery = 10 * time.Second // how often the newest state is remembered while there are changes
 )
 
 // journal is the second step of every change: it appends what the zone has
@@ -29,7 +30,14 @@ type journal struct {
 	zone *sandbox.Zone
 	disk disk
 	path string
+	keep int // folded files that are kept
 	log  *slog.Logger
+
+	// What is remembered outside of the file: the newest state in it.
+	remember func(lineage []byte, seq uint64) error
+	lineage  []byte
+	marked   time.Time     // when it was last written, or begun to be; of run
+	unmarked atomic.Uint64 // the number to write; 0: none
 
 	saved atomic.Int64 // when the last change reached the disk, ms since the Unix epoch
 	syncs atomic.Int64 // how often changes reached it
@@ -63,8 +71,10 @@ type staged struct {
 	done  chan *protocol.Response // nil: it is on the disk; else why not
 }
 
-func newJournal(zone *sandbox.Zone, d disk, f file, path string, opened *protocol.Response, log *slog.Logger) *journal {
-	j := &journal{zone: zone, disk: d, file: f, path: path, log: log,
+// newJournal goes on with the file f that the zone has opened.
+func (s *Stronghold) newJournal(zone *sandbox.Zone, f file, opened *protocol.Response) *journal {
+	j := &journal{zone: zone, disk: s.disk, file: f, path: s.path(vaultFile), log: s.log, keep: s.settings.Keep,
+		remember: s.state.setNewest, lineage: opened.Lineage, marked: time.Now(),
 		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, waiting: map[uint64]*staged{},
 		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), done: make(chan struct{}), folded: make(chan struct{})}
 	j.foldAt.Store(foldSize(int64(opened.Base)))
@@ -240,8 +250,14 @@ func (j *journal) append(batch []*staged) error {
 	last := batch[len(batch)-1].seq
 	j.size += int64(len(b))
 	j.next = last + 1
-	j.saved.Store(time.Now().UnixMilli())
+	now := time.Now()
+	j.saved.Store(now.UnixMilli())
 	j.syncs.Add(1)
+	if now.Sub(j.marked) > markEvery {
+		j.marked = now
+		j.unmarked.Store(last)
+		kick(j.grown)
+	}
 	if j.size > j.foldAt.Load() {
 		j.due.Store(true)
 		kick(j.grown)
@@ -327,8 +343,17 @@ func (j *journal) close() {
 	for _, st := range j.waiting {
 		st.done <- protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed")
 	}
+	j.mark(j.next - 1)
 	if err := j.file.Close(); err != nil {
 		j.log.Error("snapshot file not closed", "error", err)
+	}
+}
+
+// mark remembers outside of the file that it ends with this change, which is on
+// the disk. That it may fail costs notice of an older file, and nothing else.
+func (j *journal) mark(seq uint64) {
+	if err := j.remember(j.lineage, seq); err != nil {
+		j.log.Error("newest state not remembered", "error", err)
 	}
 }
 

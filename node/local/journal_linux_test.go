@@ -373,7 +373,12 @@ func TestCutFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		s = open(t, cfg)
-		unlock(t, s)
+		if err := s.Client().Unlock(t.Context(), []byte(passphrase)); !errors.Is(err, protocol.ErrOlder) {
+			t.Errorf("without a change that was known: %v", err)
+		}
+		if err := s.Client().UnlockOlder(t.Context(), []byte(passphrase)); err != nil {
+			t.Fatal(err)
+		}
 		if st, err := s.Client().Status(t.Context()); err != nil || !st.Recovered {
 			t.Errorf("the status: %v %v", st, err)
 		}

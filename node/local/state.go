@@ -1,7 +1,9 @@
 package local
 
 import (
+	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -20,6 +22,7 @@ type state struct {
 var (
 	metaBucket  = []byte("meta")
 	deviceKey   = []byte("device")
+	newestKey   = []byte("newest")       // the last change that was written: its number, and the file's lineage
 	policyKey   = []byte("policy")       // SHA-256 of the text that was applied
 	namesBucket = []byte("policy-names") // what the names in it meant: name → peer id
 	peersBucket = []byte("peers")        // name → protocol.Peer
@@ -53,6 +56,27 @@ func openState(path string) (*state, error) {
 		return nil, err
 	}
 	return st, nil
+}
+
+// newest is what setNewest was told last; no lineage: nothing was ever written.
+func (st *state) newest() (lineage []byte, seq uint64) {
+	st.View(func(tx *bbolt.Tx) error {
+		if b := tx.Bucket(metaBucket).Get(newestKey); len(b) > 8 {
+			seq, lineage = binary.BigEndian.Uint64(b), bytes.Clone(b[8:])
+		}
+		return nil
+	})
+	return lineage, seq
+}
+
+// setNewest remembers that a file of this lineage ends with this change, or a
+// later one. While a file takes another's place there are two lineages, joined.
+func (st *state) setNewest(lineage []byte, seq uint64) error {
+	if known, last := st.newest(); last == seq && bytes.Equal(known, lineage) {
+		return nil
+	}
+	b := append(binary.BigEndian.AppendUint64(nil, seq), lineage...)
+	return st.Update(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(newestKey, b) })
 }
 
 func (st *state) peers() (list []*protocol.Peer, err error) {

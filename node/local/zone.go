@@ -198,8 +198,12 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	if resp.Recovered {
 		s.log.Warn("snapshot was cut short; going on with the state before", "bytes", resp.Length)
 	}
-	j := newJournal(zone, s.disk, file, s.path(vaultFile), resp, s.log)
-	if err := j.settle(int64(resp.Last)); err != nil {
+	j := s.newJournal(zone, file, resp)
+	err = j.settle(int64(resp.Last))
+	if err == nil {
+		err = s.state.setNewest(resp.Lineage, resp.Change.GetSequence())
+	}
+	if err != nil {
 		file.Close()
 		zone.Close() // the watcher starts another
 		return s.refuseFile(err), nil
@@ -299,6 +303,9 @@ func (s *Stronghold) bring(ctx context.Context, zone *sandbox.Zone, unlock *prot
 	// The secret was sealed for node.unlock: the zone opens it as what it was asked for.
 	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: s.state.device[:]}
 	s.settings.Limits.put(req)
+	if s.state.DB != nil && !unlock.AcceptOlder {
+		req.Lineage, req.Newest = s.state.newest()
+	}
 	for {
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return nil, err

@@ -209,6 +209,7 @@ var (
 	errUnsupported = errors.New("engine: unsupported")
 	errBusy        = errors.New("engine: busy")
 	errFull        = errors.New("engine: full")
+	errOlder       = errors.New("engine: older than what is known")
 )
 
 // refuse is the one place where an error becomes a status.
@@ -267,6 +268,8 @@ func refuse(err error) *protocol.Response {
 		return protocol.Refuse(protocol.Status_NO_SPACE, "the client's store is full")
 	case errors.Is(err, vault.ErrTooLarge), errors.Is(err, memory.ErrFull), errors.Is(err, errFull):
 		return protocol.Refuse(protocol.Status_NO_SPACE, "")
+	case errors.Is(err, errOlder):
+		return protocol.Refuse(protocol.Status_OLDER, "")
 	case errors.Is(err, snapshot.ErrNotASnapshot):
 		return protocol.Refuse(protocol.Status_NOT_A_SNAPSHOT, "")
 	case errors.As(err, &version):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"runtime/debug"
+	"slices"
 
 	"github.com/stronghold-go/stronghold/procedures"
 	"github.com/stronghold-go/stronghold/protocol"
@@ -54,6 +55,21 @@ type opening struct {
 	state  *snapshot.State
 	err    error
 	limits vault.Limits // that its state is to have
+
+	lineage []byte // what the node knows: the file must be of it, unless it is empty,
+	newest  uint64 // and hold this change
+}
+
+// older says whether the file is not, or not any more, what the node wrote last.
+func (o *opening) older(lineage []byte) bool {
+	if len(o.lineage) == 0 {
+		return false
+	}
+	known := false
+	for l := range slices.Chunk(o.lineage, snapshot.LineageSize) {
+		known = known || bytes.Equal(l, lineage)
+	}
+	return !known || o.state.DB.Sequence() < o.newest
 }
 
 func (e *Engine) open(req *protocol.Request) (*protocol.Response, error) {
@@ -90,6 +106,14 @@ func (e *Engine) take(part []byte, more bool) (*protocol.Response, error) {
 	if o.err != nil {
 		return nil, o.err
 	}
+	lineage, err := o.state.Keys.Lineage()
+	if err == nil && o.older(lineage) {
+		err = errOlder
+	}
+	if err != nil {
+		o.state.Close()
+		return nil, err
+	}
 	e.mu.Lock()
 	e.state = o.state
 	e.session = vault.New(e.arena, nil, [8]byte{})
@@ -99,7 +123,7 @@ func (e *Engine) take(part []byte, more bool) (*protocol.Response, error) {
 	e.frugal()
 	e.mu.Unlock()
 	debug.FreeOSMemory() // reading it took as much again
-	return &protocol.Response{Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Recovered: o.state.Recovered,
+	return &protocol.Response{Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Lineage: lineage, Recovered: o.state.Recovered,
 		Change: &protocol.Change{Sequence: o.state.DB.Sequence()}}, nil
 }
 
@@ -134,18 +158,18 @@ func (e *Engine) begin(req *protocol.Request) (*protocol.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.read(keys, req.Device)
+		e.read(keys, req)
 		e.opening.limits = limitsOf(req)
 		return e.take(req.Snapshot, req.More)
 	})
 }
 
 // read starts to read a snapshot whose keys are known.
-func (e *Engine) read(keys *snapshot.Keys, device []byte) {
+func (e *Engine) read(keys *snapshot.Keys, req *protocol.Request) {
 	r, w := io.Pipe()
-	o := &opening{parts: w, done: make(chan struct{})}
+	o := &opening{parts: w, done: make(chan struct{}), lineage: req.Lineage, newest: req.Newest}
 	options := snapshot.Options{Arena: e.arena}
-	copy(options.Device[:], device)
+	copy(options.Device[:], req.Device)
 	go func() {
 		defer close(o.done)
 		used := false
@@ -203,7 +227,8 @@ func (e *Engine) fold(req *protocol.Request) (*protocol.Response, error) {
 		return nil, err
 	}
 	f.whole = err != nil
-	return &protocol.Response{Snapshot: part[:n], More: !f.whole}, nil
+	lineage, err := f.keys.Lineage()
+	return &protocol.Response{Snapshot: part[:n], More: !f.whole, Lineage: lineage}, err
 }
 
 // beginFold freezes the state and begins to write it.

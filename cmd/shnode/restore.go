@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stronghold-go/stronghold/node/local"
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+func (a *app) snapshotVerifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify FILE",
+		Short: "read a snapshot wholly, with its passphrase, and tell whether it is as it was written; asks no node",
+		Long: `verify opens a snapshot in a zone of its own, which ends with it, and holds every
+byte of it against what authenticates it. It changes nothing. Where a file is
+damaged it says at which byte.`,
+		Example: `  shnode snapshot verify backup.stronghold --passphrase-file passphrase`,
+		Args:    takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			passphrase, err := a.passphrase(ctx, false)
+			if err != nil {
+				return err
+			}
+			defer passphrase.Destroy()
+			v, err := local.Verify(ctx, args[0], passphrase.Bytes())
+			if err != nil {
+				return aboutFile(args[0], err)
+			}
+			return a.printVerified(args[0], v, nil)
+		},
+	}
+}
+
+func (a *app) snapshotRestoreCommand() *cobra.Command {
+	var o local.RestoreOptions
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "put a copy of a snapshot in the place of the home's, after it was verified",
+		Long: `restore reads FILE wholly, with its passphrase, as verify does, and puts a copy of it
+in the place of the home's snapshot. No node may run on the home. The file that
+was there stays, as vault.stronghold.replaced-TIME: it still holds what was revoked.
+
+A file that is older than the last one that was written in this home is refused,
+since what was changed in between is not in it, unless --accept-older is given.`,
+		Example: `  shnode snapshot restore backup.stronghold --dry-run
+  shnode snapshot restore backup.stronghold --accept-older`,
+		Args: takes(1, 1),
+	}
+	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "verify it, and change nothing")
+	cmd.Flags().BoolVar(&o.AcceptOlder, "accept-older", false, "also if it is older than the last one that was written here")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		home, err := a.home()
+		if err != nil {
+			return err
+		}
+		passphrase, err := a.passphrase(ctx, false)
+		if err != nil {
+			return err
+		}
+		defer passphrase.Destroy()
+		o.Secret = passphrase.Bytes()
+		v, replaced, err := local.Restore(ctx, local.Config{Home: home}, args[0], o)
+		switch {
+		case errors.Is(err, local.ErrNoHome):
+			return noHome(home)
+		case errors.Is(err, local.ErrInUse):
+			return failed("in_use", "a node runs on this home", "stop it before another file takes its snapshot's place")
+		case err != nil:
+			return aboutFile(args[0], err)
+		}
+		if !o.DryRun {
+			a.talkf("restored")
+		}
+		return a.printVerified(args[0], v, map[string]any{"restored": !o.DryRun, "replaced": replaced})
+	}
+	return cmd
+}
+
+// aboutFile says which file a refusal is about: the hints of the table are about
+// the home's own.
+func aboutFile(file string, err error) error {
+	refused := (*protocol.Error)(nil)
+	if !errors.As(err, &refused) {
+		return err
+	}
+	f := explainStatus(refused, false)
+	f.message = printable(file) + ": " + f.message
+	switch refused.Status {
+	case protocol.Status_WRONG_KEY:
+		f.hint = "it takes the passphrase that this file was written under; nothing was changed"
+	case protocol.Status_DAMAGED:
+		f.hint = "try another copy; nothing was changed"
+	case protocol.Status_OLDER:
+		f.hint = "with --accept-older it is taken all the same, without what was changed since; nothing was changed"
+	default:
+		if hint, ok := inspectHints[refused.Status]; ok {
+			f.hint = hint
+		}
+	}
+	return f
+}
+
+func (a *app) printVerified(file string, v *local.Verified, more map[string]any) error {
+	if a.json {
+		out := map[string]any{"file": file, "verified": true, "size": v.Size, "journal": v.Length - v.Base, "changes": v.Changes, "recovered": v.Recovered}
+		for name, value := range more {
+			out[name] = value
+		}
+		return a.printJSON(out)
+	}
+	end := "whole"
+	if v.Recovered {
+		end = fmt.Sprintf("cut short after %d bytes: the state is the one before", v.Length)
+	}
+	rows := [][]string{{"size", fmt.Sprintf("%d bytes, %d of them the journal", v.Size, v.Length-v.Base)}, {"changes", fmt.Sprint(v.Changes)}, {"end", end}}
+	if replaced, ok := more["replaced"].(string); ok && replaced != "" {
+		rows = append(rows, []string{"replaced", replaced})
+	}
+	return a.table(rows)
+}
