@@ -250,5 +250,8 @@ func (d *decoder) change() (*vault.Change, error) {
 		}
 		c.Edits = append(c.Edits, e)
 	}
+	if len(c.Edits) == 0 { // nobody writes one
+		d.fail()
+	}
 	return c, d.end()
 }

@@ -28,7 +28,9 @@ type Journal struct {
 
 // Seal returns what to append to the file for the change, in the order of the
 // changes' numbers.
-func (j *Journal) Seal(c *vault.Change) ([]byte, error) {
+func (j *Journal) Seal(c *vault.Change) ([]byte, error) { return j.seal(appendChange(nil, c)) }
+
+func (j *Journal) seal(plain []byte) ([]byte, error) {
 	var out []byte
 	if j.key == nil {
 		salt := make([]byte, saltSize)
@@ -40,7 +42,6 @@ func (j *Journal) Seal(c *vault.Change) ([]byte, error) {
 		j.key, j.n = key, 0
 		out = append(appendBlockHead(out, blockSession, saltSize), salt...)
 	}
-	plain := appendChange(nil, c)
 	out = appendBlockHead(out, blockEntry, int64(len(plain)+tagSize))
 	nonce := entryNonce(j.n)
 	j.n++
