@@ -74,8 +74,8 @@ func (w *workload) run() {
 	locked := func(err error) bool {
 		return errors.Is(err, protocol.ErrLocked) || errors.Is(err, protocol.ErrOutcomeUnknown)
 	}
-	save := func() error {
-		_, err := w.s.Client().Do(ctx, &protocol.Request{Operation: "snapshot.save"})
+	fold := func() error {
+		_, err := w.s.Client().Do(ctx, save())
 		return err
 	}
 	for i := range 4 {
@@ -83,7 +83,7 @@ func (w *workload) run() {
 			return
 		}
 	}
-	if locked(w.change("key 0", "")) || locked(save()) || locked(w.change("key 1", value("second", 1))) {
+	if locked(w.change("key 0", "")) || locked(fold()) || locked(w.change("key 1", value("second", 1))) {
 		return
 	}
 	var wg sync.WaitGroup
@@ -96,12 +96,14 @@ func (w *workload) run() {
 			}
 		})
 	}
-	wg.Go(func() { save() })
+	wg.Go(func() { fold() })
 	wg.Wait()
 	if !locked(w.change("key 2", value("last", 2))) {
 		w.change("key 0", value("again", 0))
 	}
 }
+
+func save() *protocol.Request { return &protocol.Request{Operation: "snapshot.save"} }
 
 // check opens what is left on a disk: every key has a value that it may have, and
 // it goes on from there.

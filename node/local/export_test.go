@@ -30,3 +30,6 @@ func InZone(cfg Config, name string) Config {
 
 // SetKeep says how many replaced files are kept. It must be locked.
 func (s *Stronghold) SetKeep(n int) { s.settings.Keep = n }
+
+// SystemDisk is the disk that a node has.
+var SystemDisk Disk = systemDisk{}
