@@ -61,7 +61,7 @@ func headerVectors(b *builder, add add) {
 	for _, n := range []byte{0, 2, maxSlots, maxSlots + 1, 255} {
 		add("refused", fmt.Sprintf("the number of slots says %d", n), slices.Concat(file[:slots], []byte{n}, file[slots+1:]))
 	}
-	for at := len(magic) + 2; at < len(b.header); at += 17 {
+	for at := len(magic) + 2; at < len(b.header)-macSize; at += 1 + len(b.header)/30 {
 		add("refused", fmt.Sprintf("a bit is flipped in byte %d of the header", at), flip(file, at, at%8))
 	}
 	for at := len(b.header) - macSize; at < len(b.header); at += 5 {
