@@ -27,7 +27,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // emptySnapshot makes a file from snapshot/FORMAT.md, whose password hash takes no
 // time. No writer of ours makes one.
-func emptySnapshot(t testing.TB) []byte {
+func emptySnapshot(t testing.TB) []byte { return snapshotOfCost(t, 1) }
+
+func snapshotOfCost(t testing.TB, cost int) []byte {
 	t.Helper()
 	var root [32]byte
 	rand.Read(root[:])
@@ -60,7 +62,7 @@ func emptySnapshot(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lock.SetWorkFactor(1)
+	lock.SetWorkFactor(cost)
 	own, err := age.GenerateHybridIdentity()
 	if err != nil {
 		t.Fatal(err)
