@@ -101,7 +101,9 @@ func TestHonestParent(t *testing.T) {
 // A parent who was taken over changes whatever passes through his hands, and gets
 // nothing: no file, no slot, no other root key.
 func TestCompromisedParent(t *testing.T) {
-	secretOf := func(p *parent, operation string, proof *protocol.Proof) []byte { return p.prove(operation, proof).Secret }
+	secretOf := func(p *parent, operation string, proof *protocol.Proof) []byte {
+		return p.prove(operation, proof).Secret
+	}
 	for operation, proof := range lettingOut() {
 		if raceDetector && operation != "snapshot.export" {
 			continue
