@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,20 +25,6 @@ func stat(pid int) []string {
 func alive(pid int) bool {
 	s := stat(pid)
 	return s != nil && s[0] != "Z" && s[0] != "X"
-}
-
-// cpu is how many ticks a process has computed.
-func cpu(t testing.TB, pid int) int {
-	t.Helper()
-	s := stat(pid)
-	if len(s) < 13 {
-		t.Fatalf("process %d: %q", pid, s)
-	}
-	n, err := strconv.Atoi(s[11]) // utime
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // TestFullDisk fills the disk that the home is on: nothing is acknowledged that

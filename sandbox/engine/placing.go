@@ -87,5 +87,5 @@ func (e *Engine) unwrap(req *protocol.Request) (*protocol.Response, error) {
 		made, err = procedures.AESUnwrap(e.arena, secret, req.Wrapped, kind)
 		return err
 	})
-	return e.keepMade(req, req.Target, made, vault.FromOutside, err, kek)
+	return e.keep(req, req.Target, made, vault.FromOutside, err, kek)
 }

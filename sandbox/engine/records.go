@@ -86,14 +86,9 @@ func (s *source) stands(tx *vault.Tx) error {
 	return nil
 }
 
-// keep stores what a procedure made, if it did not fail, and destroys its copy.
-func (e *Engine) keep(req *protocol.Request, at *protocol.Location, m *procedures.Made, flags vault.Flags, err error) (*protocol.Response, error) {
-	return e.keepMade(req, at, m, flags, err)
-}
-
-// keepMade is keep for what was made of records: all of them must be there as they
-// were when it takes its place.
-func (e *Engine) keepMade(req *protocol.Request, at *protocol.Location, m *procedures.Made, flags vault.Flags, err error, sources ...*source) (*protocol.Response, error) {
+// keep stores what a procedure made, if it did not fail, and destroys its copy. What
+// it was made of must be there as it was when that takes its place.
+func (e *Engine) keep(req *protocol.Request, at *protocol.Location, m *procedures.Made, flags vault.Flags, err error, of ...*source) (*protocol.Response, error) {
 	defer destroy(m)
 	if err != nil {
 		return nil, err
@@ -107,7 +102,7 @@ func (e *Engine) keepMade(req *protocol.Request, at *protocol.Location, m *proce
 	err = m.Secret.Use(func(b []byte) error {
 		v := vault.Value{Kind: m.Kind, Flags: flags, Hint: req.Hint, Secret: b}
 		return e.change(resp, func(tx *vault.Tx) error {
-			for _, s := range sources {
+			for _, s := range of {
 				if err := s.stands(tx); err != nil {
 					return err
 				}

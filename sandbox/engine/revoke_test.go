@@ -38,7 +38,7 @@ func TestMadeOfWhatIsGone(t *testing.T) {
 		})
 		tt.meanwhile()
 		req := &protocol.Request{Overwrite: true}
-		resp, err := e.keepMade(req, at(t, "c/v/child"), made, 0, err, from)
+		resp, err := e.keep(req, at(t, "c/v/child"), made, 0, err, from)
 		status := protocol.Status_OK
 		if err != nil {
 			status = refuse(err).Status

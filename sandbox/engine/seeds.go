@@ -39,7 +39,7 @@ func (e *Engine) derive(req *protocol.Request) (*protocol.Response, error) {
 		made, err = procedures.Derive(e.arena, r.Kind, secret, req.Path, target)
 		return err
 	})
-	return e.keepMade(req, req.Target, made, flags, err, from)
+	return e.keep(req, req.Target, made, flags, err, from)
 }
 
 func (e *Engine) generateMnemonic(req *protocol.Request) (*protocol.Response, error) {
