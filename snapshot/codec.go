@@ -1,9 +1,11 @@
 package snapshot
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/stronghold-go/stronghold/vault"
 )
@@ -15,12 +17,15 @@ var errMalformed = errors.New("snapshot: malformed")
 // zeros, so that callers check once.
 type decoder struct {
 	r   io.Reader
-	buf [24]byte
+	buf [28]byte
 	err error
 }
 
 func (d *decoder) fill(b []byte) []byte {
-	if d.err == nil {
+	if buffered, ok := d.r.(*bufio.Reader); ok && d.err == nil && buffered.Buffered() >= len(b) {
+		n, _ := buffered.Read(b) // without the way through ReadFull: most of a file passes here
+		b = b[:n]
+	} else if d.err == nil {
 		_, d.err = io.ReadFull(d.r, b)
 	}
 	if d.err != nil {
@@ -106,9 +111,10 @@ func appendStamp(b []byte, s vault.Stamp) []byte {
 }
 
 func (d *decoder) stamp() (s vault.Stamp) {
-	s.UnixMilli = int64(d.u64())
-	d.fill(s.Device[:])
-	s.Sequence = d.u64()
+	b := d.fill(d.buf[:24])
+	s.UnixMilli = int64(binary.BigEndian.Uint64(b))
+	copy(s.Device[:], b[8:])
+	s.Sequence = binary.BigEndian.Uint64(b[16:])
 	return s
 }
 
@@ -139,8 +145,17 @@ func appendRecord(b []byte, r *vault.Record) []byte {
 }
 
 func (d *decoder) record() *vault.Record {
-	r := &vault.Record{ID: d.id(), Kind: vault.Kind(d.u8()), Flags: vault.Flags(d.u16())}
-	bits := d.u8()
+	r := new(vault.Record)
+	d.recordInto(r, nil)
+	return r
+}
+
+// recordInto is record into one that was used before. What is sealed goes into
+// room, if there is one, which grows.
+func (d *decoder) recordInto(r *vault.Record, room *[]byte) {
+	b := d.fill(d.buf[:24+1+2+1])
+	*r = vault.Record{ID: vault.ID(b[:24]), Kind: vault.Kind(b[24]), Flags: vault.Flags(binary.BigEndian.Uint16(b[25:]))}
+	bits := b[27]
 	if bits&^(bitRevoked|bitCounter) != 0 {
 		d.fail()
 	}
@@ -151,14 +166,19 @@ func (d *decoder) record() *vault.Record {
 	r.Hint = d.bytes(d.limit(int(d.u8()), maxHint))
 	r.Created = d.stamp()
 	r.Changed = d.stamp()
-	if !r.Revoked {
-		n := d.limit(int(d.u32()), maxSealed)
-		if n < minSealed {
-			d.fail()
-		}
-		r.Sealed = d.bytes(n)
+	if r.Revoked {
+		return
 	}
-	return r
+	n := d.limit(int(d.u32()), maxSealed)
+	if n < minSealed {
+		d.fail()
+	}
+	if room == nil || d.err != nil {
+		r.Sealed = d.bytes(n)
+		return
+	}
+	*room = slices.Grow((*room)[:0], n)[:n]
+	r.Sealed = d.fill(*room)
 }
 
 func appendItem(b []byte, it *vault.Item) []byte {

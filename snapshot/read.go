@@ -213,12 +213,13 @@ func (s *State) readClient(in *blocks, size int64) (sec section, err error) {
 }
 
 func (s *State) loadClient(r io.Reader) (vault.ID, error) {
-	d := &decoder{r: bufio.NewReader(r)}
+	d := &decoder{r: bufio.NewReaderSize(r, 4<<10)}
 	c := vault.ClientView{ID: d.id(), Name: d.name()}
 	if d.err == nil {
 		s.DB.LoadClient(c)
 	}
 	var lastVault vault.ID
+	rec, room := new(vault.Record), []byte(nil)
 	for i, n := uint32(0), d.u32(); i < n && d.err == nil; i++ {
 		v := vault.VaultView{ID: d.id(), Name: d.name(), Next: d.u64(), Keep: d.u64()}
 		records := d.u64()
@@ -230,7 +231,7 @@ func (s *State) loadClient(r io.Reader) (vault.ID, error) {
 		add := s.DB.Load(c, v)
 		var last vault.ID
 		for j := uint64(0); j < records && d.err == nil; j++ {
-			rec := d.record()
+			d.recordInto(rec, &room) // add takes a copy
 			if j > 0 && bytes.Compare(last[:], rec.ID[:]) >= 0 || rec.Counter && (rec.Number >= v.Next || rec.Number < v.Floor()) {
 				d.fail()
 			}

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"hash/crc32"
@@ -88,23 +89,54 @@ func (k *Keys) writeClient(w io.Writer, c *vault.ClientView) (salt []byte, size 
 		return nil, 0, err
 	}
 	defer key.Destroy()
-	var plain counter
-	encodeClient(&plain, c)
-	size = streamSize(int64(plain))
-	if _, err := w.Write(append(appendBlockHead(nil, blockClient, saltSize+size), salt...)); err != nil {
-		return nil, 0, err
-	}
-	s := newStreamWriter(w, key, nil)
+	// The length stands before what it is of. A section that is not large is kept
+	// until it is known; else the client is gone through twice.
+	var kept held
+	s := newStreamWriter(&kept, key, nil)
 	if err := encodeClient(s, c); err != nil {
 		return nil, 0, err
 	}
-	return salt, size, s.Close()
+	if err := s.Close(); err != nil {
+		return nil, 0, err
+	}
+	if _, err := w.Write(append(appendBlockHead(nil, blockClient, saltSize+kept.size), salt...)); err != nil {
+		return nil, 0, err
+	}
+	if !kept.dropped {
+		for _, chunk := range kept.chunks {
+			if _, err := w.Write(chunk); err != nil {
+				return nil, 0, err
+			}
+		}
+		return salt, kept.size, nil
+	}
+	// The same again is the same ciphertext: the view does not change.
+	s = newStreamWriter(w, key, nil)
+	if err := encodeClient(s, c); err != nil {
+		return nil, 0, err
+	}
+	return salt, kept.size, s.Close()
 }
 
-// counter counts what is written to it.
-type counter int64
+// held keeps what is written to it, until it is too much, and counts it.
+type held struct {
+	chunks  [][]byte
+	size    int64
+	dropped bool
+}
 
-func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
+const maxHeld = 32 << 20
+
+func (h *held) Write(p []byte) (int, error) {
+	h.size += int64(len(p))
+	if h.size > maxHeld {
+		h.chunks, h.dropped = nil, true
+	}
+	if !h.dropped {
+		h.chunks = append(h.chunks, bytes.Clone(p))
+	}
+	return len(p), nil
+}
 
 func encodeClient(w io.Writer, c *vault.ClientView) error {
 	b := appendName(append([]byte(nil), c.ID[:]...), c.Name)
@@ -121,7 +153,7 @@ func encodeClient(w io.Writer, c *vault.ClientView) error {
 		if _, err := w.Write(b); err != nil {
 			return err
 		}
-		for r := range v.Records {
+		for r := range v.Each {
 			b = appendRecord(b[:0], r)
 			if _, err := w.Write(b); err != nil {
 				return err

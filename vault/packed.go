@@ -66,9 +66,16 @@ func pack(r *Record) packed {
 
 // record is p in parts. Its hint and what is sealed are p's own bytes: they do not change either.
 func (p packed) record() *Record {
+	r := new(Record)
+	p.into(r)
+	return r
+}
+
+// into is record into one that was used before.
+func (p packed) into(r *Record) {
 	b := p.bytes()
 	bits := b[packedBits]
-	r := &Record{ID: p.id(), Kind: Kind(b[packedKind]), Flags: Flags(binary.BigEndian.Uint16(b[packedFlags:])),
+	*r = Record{ID: p.id(), Kind: Kind(b[packedKind]), Flags: Flags(binary.BigEndian.Uint16(b[packedFlags:])),
 		Revoked: bits&bitRevoked != 0, Counter: bits&bitCounter != 0, Changed: stampAt(b[packedChanged:]), rest: p}
 	hint := int(b[packedHint])
 	b = b[packedRest:]
@@ -87,7 +94,6 @@ func (p packed) record() *Record {
 	if b = b[hint:]; len(b) > 0 {
 		r.Sealed = b
 	}
-	return r
 }
 
 func (p packed) id() ID        { return ID(p.bytes()) }

@@ -47,6 +47,13 @@ func (v VaultView) Records(yield func(*Record) bool) {
 	v.records.tree.Scan(func(s spot) bool { return yield(s.record()) })
 }
 
+// Each is Records without a record of its own for each: it is another one with the
+// next call.
+func (v VaultView) Each(yield func(*Record) bool) {
+	r := new(Record)
+	v.records.tree.Scan(func(s spot) bool { s.into(r); return yield(r) })
+}
+
 // Freeze returns the committed state. It costs a little for each vault and
 // nothing for each record.
 func (db *DB) Freeze() *View {
