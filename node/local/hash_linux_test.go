@@ -141,6 +141,13 @@ func TestSlotOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	path := filepath.Join(cfg.Home, "vault.stronghold")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newFaultDisk(path, content)
+	s.SetDisk(d)
 	unlock(t, s)
 	add := func() error {
 		c := s.Client()
@@ -163,19 +170,14 @@ func TestSlotOnAFullDisk(t *testing.T) {
 		}
 		return len(resp.Slots)
 	}
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		t.Fatal(err)
+	full := func(f fault) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.ops, d.fault = 0, f
 	}
-	small := limit
-	small.Cur = 4000 // less than the new header
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &small); err != nil {
-		t.Fatal(err)
-	}
+	full(fault{at: 2, kind: noSpace}) // the file can be made, and not written
 	err = add()
-	if restore := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); restore != nil {
-		t.Fatal(restore)
-	}
+	full(fault{})
 	if !errors.Is(err, protocol.ErrNoSpace) || slots() != 1 {
 		t.Errorf("on a full disk: %v, %d slots", err, slots())
 	}
