@@ -23,9 +23,7 @@ func scopeOf(l *protocol.Location) scope {
 		return s
 	}
 	s.place = place(l)
-	for i, id := range []vault.ID{s.place.Client, s.place.Vault, s.place.Record}[:s.depth] {
-		s.ids[i] = id
-	}
+	copy(s.ids[:s.depth], []vault.ID{s.place.Client, s.place.Vault, s.place.Record})
 	return s
 }
 
