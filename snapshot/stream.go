@@ -75,6 +75,9 @@ func (s *streamWriter) flush(last bool) error {
 	copy(s.tag[:], sealed[len(sealed)-tagSize:])
 	s.buf = s.buf[:0]
 	_, err := s.w.Write(sealed)
+	if h, ok := s.w.(*held); ok && !h.dropped && !last { // it keeps the one that it was given
+		s.buf = make([]byte, 0, chunkSize+tagSize)
+	}
 	return err
 }
 

@@ -1,7 +1,7 @@
 package snapshot
 
 import (
-	"bytes"
+	"bufio"
 	"crypto/rand"
 	"encoding/binary"
 	"hash/crc32"
@@ -127,48 +127,39 @@ type held struct {
 
 const maxHeld = 32 << 20
 
+// Write keeps p itself: a streamWriter goes on with another buffer.
 func (h *held) Write(p []byte) (int, error) {
 	h.size += int64(len(p))
 	if h.size > maxHeld {
 		h.chunks, h.dropped = nil, true
 	}
 	if !h.dropped {
-		h.chunks = append(h.chunks, bytes.Clone(p))
+		h.chunks = append(h.chunks, p)
 	}
 	return len(p), nil
 }
 
-func encodeClient(w io.Writer, c *vault.ClientView) error {
-	b := appendName(append([]byte(nil), c.ID[:]...), c.Name)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(c.Vaults)))
-	if _, err := w.Write(b); err != nil {
-		return err
-	}
+func encodeClient(to io.Writer, c *vault.ClientView) error {
+	w := bufio.NewWriterSize(to, 8<<10) // it keeps the first error until Flush
+	b := appendName(append(w.AvailableBuffer(), c.ID[:]...), c.Name)
+	w.Write(binary.BigEndian.AppendUint32(b, uint32(len(c.Vaults))))
 	for _, v := range c.Vaults {
-		b = append(b[:0], v.ID[:]...)
-		b = appendName(b, v.Name)
+		b := appendName(append(w.AvailableBuffer(), v.ID[:]...), v.Name)
 		b = binary.BigEndian.AppendUint64(b, v.Next)
 		b = binary.BigEndian.AppendUint64(b, v.Keep)
-		b = binary.BigEndian.AppendUint64(b, uint64(v.Len()))
-		if _, err := w.Write(b); err != nil {
-			return err
-		}
+		w.Write(binary.BigEndian.AppendUint64(b, uint64(v.Len())))
 		for r := range v.Each {
-			b = appendRecord(b[:0], r)
-			if _, err := w.Write(b); err != nil {
+			if _, err := w.Write(appendRecord(w.AvailableBuffer(), r)); err != nil {
 				return err
 			}
 		}
 	}
 	n, items := c.Items()
-	b = binary.BigEndian.AppendUint32(b[:0], uint32(n))
-	if _, err := w.Write(b); err != nil {
-		return err
-	}
+	w.Write(binary.BigEndian.AppendUint32(w.AvailableBuffer(), uint32(n)))
 	for it := range items {
-		if _, err := w.Write(appendItem(b[:0], it)); err != nil {
+		if _, err := w.Write(appendItem(w.AvailableBuffer(), it)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return w.Flush()
 }

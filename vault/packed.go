@@ -71,23 +71,28 @@ func (p packed) record() *Record {
 	return r
 }
 
-// into is record into one that was used before.
+// into is record into one that was used before. It sets field by field: a Record
+// that was made first and copied would cost more than the rest of this.
 func (p packed) into(r *Record) {
 	b := p.bytes()
 	bits := b[packedBits]
-	*r = Record{ID: p.id(), Kind: Kind(b[packedKind]), Flags: Flags(binary.BigEndian.Uint16(b[packedFlags:])),
-		Revoked: bits&bitRevoked != 0, Counter: bits&bitCounter != 0, Changed: stampAt(b[packedChanged:]), rest: p}
+	r.ID = ID(b)
+	r.Kind, r.Flags = Kind(b[packedKind]), Flags(binary.BigEndian.Uint16(b[packedFlags:]))
+	r.Revoked, r.Counter, r.Number = bits&bitRevoked != 0, bits&bitCounter != 0, 0
+	r.Changed.read(b[packedChanged:])
 	hint := int(b[packedHint])
 	b = b[packedRest:]
-	r.Created = r.Changed
 	if bits&bitCreated != 0 {
-		r.Created = stampAt(b)
+		r.Created.read(b)
 		b = b[stampSize:]
+	} else {
+		r.Created = r.Changed
 	}
 	if r.Counter {
 		r.Number = binary.BigEndian.Uint64(b)
 		b = b[8:]
 	}
+	r.Hint, r.Sealed, r.rest = nil, nil, p
 	if hint > 0 {
 		r.Hint = b[:hint:hint]
 	}
@@ -130,8 +135,9 @@ func putStamp(b []byte, s Stamp) {
 	binary.BigEndian.PutUint64(b[16:], s.Sequence)
 }
 
-func stampAt(b []byte) Stamp {
-	return Stamp{int64(binary.BigEndian.Uint64(b)), [8]byte(b[8:]), binary.BigEndian.Uint64(b[16:])}
+func (s *Stamp) read(b []byte) {
+	_ = b[stampSize-1]
+	s.UnixMilli, s.Device, s.Sequence = int64(binary.BigEndian.Uint64(b)), [8]byte(b[8:]), binary.BigEndian.Uint64(b[16:])
 }
 
 // records are the records of a vault in the order of their ids, copied in constant time.

@@ -23,3 +23,11 @@ func (p packed) bytes() []byte {
 	n := binary.NativeEndian.Uint32(unsafe.Slice(p.at, packedHead))
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(p.at), packedHead)), n)
 }
+
+// fetch has the processor bring what a scan will read.
+//
+//go:noinline
+func (p packed) fetch() byte {
+	b := p.bytes()
+	return b[0] ^ b[len(b)/2] ^ b[len(b)-1]
+}

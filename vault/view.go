@@ -50,8 +50,33 @@ func (v VaultView) Records(yield func(*Record) bool) {
 // Each is Records without a record of its own for each: it is another one with the
 // next call.
 func (v VaultView) Each(yield func(*Record) bool) {
-	r := new(Record)
-	v.records.tree.Scan(func(s spot) bool { s.into(r); return yield(r) })
+	var some [64]spot
+	n, r := 0, new(Record)
+	give := func() bool {
+		// They lie anywhere in memory. Asked for one by one each is waited for; here the
+		// waits are at once.
+		for _, s := range some[:n] {
+			s.fetch()
+		}
+		for _, s := range some[:n] {
+			if s.into(r); !yield(r) {
+				return false
+			}
+		}
+		n = 0
+		return true
+	}
+	more := true
+	v.records.tree.Scan(func(s spot) bool {
+		some[n] = s
+		if n++; n == len(some) {
+			more = give()
+		}
+		return more
+	})
+	if more {
+		give()
+	}
 }
 
 // Freeze returns the committed state. It costs a little for each vault and
