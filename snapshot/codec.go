@@ -17,7 +17,7 @@ var errMalformed = errors.New("snapshot: malformed")
 // zeros, so that callers check once.
 type decoder struct {
 	r   io.Reader
-	buf [28]byte
+	buf [2 * stampSize]byte
 	err error
 }
 
@@ -110,12 +110,15 @@ func appendStamp(b []byte, s vault.Stamp) []byte {
 	return binary.BigEndian.AppendUint64(b, s.Sequence)
 }
 
+const stampSize = 8 + 8 + 8
+
 func (d *decoder) stamp() (s vault.Stamp) {
-	b := d.fill(d.buf[:24])
-	s.UnixMilli = int64(binary.BigEndian.Uint64(b))
-	copy(s.Device[:], b[8:])
-	s.Sequence = binary.BigEndian.Uint64(b[16:])
+	readStamp(&s, d.fill(d.buf[:stampSize]))
 	return s
+}
+
+func readStamp(s *vault.Stamp, b []byte) {
+	s.UnixMilli, s.Device, s.Sequence = int64(binary.BigEndian.Uint64(b)), [8]byte(b[8:]), binary.BigEndian.Uint64(b[16:])
 }
 
 func appendRecord(b []byte, r *vault.Record) []byte {
@@ -153,19 +156,23 @@ func (d *decoder) record() *vault.Record {
 // recordInto is record into one that was used before. What is sealed goes into
 // room, if there is one, which grows.
 func (d *decoder) recordInto(r *vault.Record, room *[]byte) {
+	// A file is mostly records: they are read in few pieces, and set field by field.
 	b := d.fill(d.buf[:24+1+2+1])
-	*r = vault.Record{ID: vault.ID(b[:24]), Kind: vault.Kind(b[24]), Flags: vault.Flags(binary.BigEndian.Uint16(b[25:]))}
+	r.ID = vault.ID(b)
+	r.Kind, r.Flags = vault.Kind(b[24]), vault.Flags(binary.BigEndian.Uint16(b[25:]))
 	bits := b[27]
 	if bits&^(bitRevoked|bitCounter) != 0 {
 		d.fail()
 	}
 	r.Revoked, r.Counter = bits&bitRevoked != 0, bits&bitCounter != 0
+	r.Number, r.Sealed = 0, nil
 	if r.Counter {
 		r.Number = d.u64()
 	}
 	r.Hint = d.bytes(d.limit(int(d.u8()), maxHint))
-	r.Created = d.stamp()
-	r.Changed = d.stamp()
+	b = d.fill(d.buf[:2*stampSize])
+	readStamp(&r.Created, b)
+	readStamp(&r.Changed, b[stampSize:])
 	if r.Revoked {
 		return
 	}
