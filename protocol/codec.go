@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -41,6 +42,14 @@ func Unmarshal(b []byte, m proto.Message) error {
 func Marshal(m proto.Message) ([]byte, error) {
 	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
 }
+
+// AppendDurable sets the field durable of a request that is encoded already: the
+// request itself is the asker's.
+func AppendDurable(b []byte, seq uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, durableField, protowire.VarintType), seq)
+}
+
+const durableField = 53
 
 // AppendFrame appends f to b with its length before it.
 func AppendFrame(b []byte, f *Frame) ([]byte, error) {

@@ -45,7 +45,7 @@ const (
 // fails it.
 type decoder struct {
 	b      []byte
-	seen   uint32 // fields by number: a second one is merged, which is not done here
+	seen   uint64 // fields by number: a second one is merged, which is not done here
 	failed bool
 }
 
@@ -66,14 +66,14 @@ func (d *decoder) varint() uint64 {
 	return v
 }
 
-// tag is the next field's number and type, each field's once; numbers from 32
+// tag is the next field's number and type, each field's once; numbers from 64
 // on are not for here.
 func (d *decoder) tag() uint64 {
 	tag := d.varint()
-	if tag>>3 >= 32 || d.seen&(1<<(tag>>3)) != 0 {
+	if tag>>3 >= 64 || d.seen&(1<<(tag>>3)) != 0 {
 		d.failed = true
 	}
-	d.seen |= 1 << (tag >> 3 & 31)
+	d.seen |= 1 << (tag >> 3 & 63)
 	return tag
 }
 
@@ -162,8 +162,22 @@ func (d *decoder) request(req *Request) bool {
 			req.Kind = d.text()
 		case 8<<3 | tagBytes:
 			req.Message = d.bytes()
+		case 9<<3 | tagBytes:
+			req.Secret = d.some()
+		case 13<<3 | tagVarint:
+			req.Overwrite = d.varint() != 0
 		case 14<<3 | tagBytes:
 			req.To = d.text()
+		case 15<<3 | tagBytes:
+			req.Hint = d.some()
+		case 17<<3 | tagBytes:
+			req.Value = d.bytes()
+		case 18<<3 | tagVarint:
+			req.TtlMs = d.varint()
+		case 30<<3 | tagVarint:
+			req.Sequence = d.varint()
+		case durableField<<3 | tagVarint:
+			req.Durable = d.varint()
 		default:
 			return false
 		}
@@ -215,6 +229,30 @@ func (d *decoder) response(resp *Response) bool {
 			resp.Kind = d.text()
 		case 12<<3 | tagVarint:
 			resp.Exists = d.varint() != 0
+		case 13<<3 | tagVarint:
+			v := d.varint()
+			resp.Version = &v
+		case 30<<3 | tagBytes:
+			resp.Change = new(Change)
+			if in := d.inside(); !in.change(resp.Change) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return d.ended()
+}
+
+func (d *decoder) change(c *Change) bool {
+	for len(d.b) > 0 && !d.failed {
+		switch d.tag() {
+		case 1<<3 | tagVarint:
+			c.Sequence = d.varint()
+		case 2<<3 | tagBytes:
+			c.Entry = d.some()
+		case 3<<3 | tagVarint:
+			c.Takes = d.varint() != 0
 		default:
 			return false
 		}

@@ -181,6 +181,32 @@ func TestCheck(t *testing.T) {
 
 // TestCheckTo: a request for a peer is one that the peer would take, and a peer
 // hands none on.
+// TestDurable: what the node adds to a request it alone can add.
+func TestDurable(t *testing.T) {
+	req := request("hello")
+	b, err := Marshal(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := new(Request)
+	if err := Unmarshal(AppendDurable(b, 1<<40), told); err != nil || told.Durable != 1<<40 {
+		t.Fatalf("%v became %v: %v", req, told, err)
+	}
+	for door := DoorZone; door <= DoorPeer; door++ {
+		if r := Check(told, door); r == nil || r.Status != Status_INVALID || r.Field != "durable" {
+			t.Errorf("at the %s door: %v", door, r)
+		}
+		step := &Request{Id: NewID(), Operation: "pipeline.run", Steps: []*Request{told}}
+		if r := Check(step, door); r == nil || r.Status != Status_INVALID {
+			t.Errorf("in a step, at the %s door: %v", door, r)
+		}
+	}
+	told.Durable = 0
+	if !proto.Equal(told, req) {
+		t.Errorf("%v became %v", req, told)
+	}
+}
+
 func TestCheckTo(t *testing.T) {
 	for i := range Operations {
 		op := &Operations[i]

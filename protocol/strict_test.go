@@ -224,6 +224,10 @@ func TestDecodeQuickly(t *testing.T) {
 		&Request{Id: NewID(), Operation: "key.public", TimeoutMs: 1 << 31, To: "b", Location: &Location{Client: []byte("c"), Vault: []byte("v"), Version: version(1 << 60)}},
 		&Request{Id: NewID(), Operation: "record.exists", Location: &Location{Client: []byte("c"), Vault: []byte("v"), Head: true}},
 		Refuse(Status_NOT_FOUND, "words"), Invalid("location", "words"), &Response{Status: Status_OK, Exists: true},
+		&Request{Id: NewID(), Operation: "store.put", Location: &Location{Client: []byte("c"), Vault: []byte("key")}, Value: []byte{}, TtlMs: 1 << 40, Durable: 1 << 50},
+		&Request{Id: NewID(), Operation: "key.import", Location: &Location{}, Kind: Ed25519, Secret: make([]byte, 80), Overwrite: true, Hint: []byte("hint")},
+		&Request{Id: NewID(), Operation: "zone.commit", Sequence: 7},
+		&Response{Status: Status_OK, Version: version(0), Change: &Change{Sequence: 300, Entry: make([]byte, 200), Takes: true}},
 	} {
 		b, err := Marshal(m)
 		if err != nil {

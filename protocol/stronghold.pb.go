@@ -392,6 +392,7 @@ type Request struct {
 	Device        []byte `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"`                               // 8 bytes
 	Lineage       []byte `protobuf:"bytes,50,opt,name=lineage,proto3" json:"lineage,omitempty"`                             // of what the node has written: 16 bytes, or twice as many while it changes the root key
 	Newest        uint64 `protobuf:"varint,51,opt,name=newest,proto3" json:"newest,omitempty"`                              // number of the last change that the node knows of
+	Durable       uint64 `protobuf:"varint,53,opt,name=durable,proto3" json:"durable,omitempty"`                            // with any request: changes up to this number are on the disk and to be committed before it
 	AcceptOlder   bool   `protobuf:"varint,52,opt,name=accept_older,json=acceptOlder,proto3" json:"accept_older,omitempty"` // open a snapshot that is older than what the node has written
 	HashKey       []byte `protobuf:"bytes,40,opt,name=hash_key,json=hashKey,proto3" json:"hash_key,omitempty"`              // of the zone that hashes for this request, X25519
 	Job           []byte `protobuf:"bytes,41,opt,name=job,proto3" json:"job,omitempty"`                                     // sealed to the zone that hashes
@@ -797,6 +798,13 @@ func (x *Request) GetLineage() []byte {
 func (x *Request) GetNewest() uint64 {
 	if x != nil {
 		return x.Newest
+	}
+	return 0
+}
+
+func (x *Request) GetDurable() uint64 {
+	if x != nil {
+		return x.Durable
 	}
 	return 0
 }
@@ -2528,7 +2536,8 @@ func (x *LeftOut) GetSize() uint64 {
 type Change struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	Entry         []byte                 `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"` // sealed; appended to the file as it is
+	Entry         []byte                 `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`  // sealed; appended to the file as it is
+	Takes         bool                   `protobuf:"varint,3,opt,name=takes,proto3" json:"takes,omitempty"` // something away: it is committed before it is answered
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2575,6 +2584,13 @@ func (x *Change) GetEntry() []byte {
 		return x.Entry
 	}
 	return nil
+}
+
+func (x *Change) GetTakes() bool {
+	if x != nil {
+		return x.Takes
+	}
+	return false
 }
 
 // Job is what a zone has another one hash, which ends with that. All that is set is done.
@@ -2977,7 +2993,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\xe8\f\n" +
+	"\b_version\"\x82\r\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -3038,7 +3054,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x16\n" +
 	"\x06device\x18\" \x01(\fR\x06device\x12\x18\n" +
 	"\alineage\x182 \x01(\fR\alineage\x12\x16\n" +
-	"\x06newest\x183 \x01(\x04R\x06newest\x12!\n" +
+	"\x06newest\x183 \x01(\x04R\x06newest\x12\x18\n" +
+	"\adurable\x185 \x01(\x04R\adurable\x12!\n" +
 	"\faccept_older\x184 \x01(\bR\vacceptOlder\x12\x19\n" +
 	"\bhash_key\x18( \x01(\fR\ahashKey\x12\x10\n" +
 	"\x03job\x18) \x01(\fR\x03job\x12\x16\n" +
@@ -3209,10 +3226,11 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06counts\x18\x02 \x01(\v2\x1b.stronghold.v1.ImportCountsR\x06counts\"R\n" +
 	"\aLeftOut\x123\n" +
 	"\blocation\x18\x01 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12\x12\n" +
-	"\x04size\x18\x02 \x01(\x04R\x04size\":\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\"P\n" +
 	"\x06Change\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x14\n" +
-	"\x05entry\x18\x02 \x01(\fR\x05entry\"\x84\x02\n" +
+	"\x05entry\x18\x02 \x01(\fR\x05entry\x12\x14\n" +
+	"\x05takes\x18\x03 \x01(\bR\x05takes\"\x84\x02\n" +
 	"\x03Job\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x1b\n" +
 	"\tanswer_to\x18\x02 \x01(\fR\banswerTo\x12\x16\n" +
