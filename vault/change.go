@@ -26,14 +26,32 @@ type Edit struct {
 
 	grows storeSize // by how much Item changes the store
 	adds  int       // records that will be more
+	gives bool      // it takes nothing away that somebody may be using
+}
+
+// Takes says whether the change takes something away: a record that is revoked,
+// disabled, replaced or not kept any more, a value that is removed or is to expire
+// earlier. It is true of all changes but those that were made to say otherwise.
+func (c *Change) Takes() bool {
+	return slices.ContainsFunc(c.Edits, func(e Edit) bool { return !e.gives })
 }
 
 // Tx is a change that is being prepared.
 type Tx struct {
-	db    *DB
-	stamp Stamp
-	edits []Edit
-	own   ahead // of the edits
+	db      *DB
+	stamp   Stamp
+	edits   []Edit
+	ahead   ahead // of the first counted edits
+	counted int
+}
+
+// own is what the edits put where. Most changes have one edit, and never ask.
+func (tx *Tx) own() *ahead {
+	for ; tx.counted < len(tx.edits); tx.counted++ {
+		e := tx.edits[tx.counted]
+		tx.ahead.add(&e)
+	}
+	return &tx.ahead
 }
 
 // ahead is what edits that are not committed put where, the last of them at each
@@ -342,7 +360,7 @@ func (tx *Tx) find(p Place) (*Record, Place, error) {
 func (tx *Tx) latest(p Place) *Record {
 	at := [3]ID{p.Client, p.Vault, p.Record}
 	found := func() *Record {
-		for _, a := range []*ahead{&tx.own, &tx.db.ahead} {
+		for _, a := range []*ahead{tx.own(), &tx.db.ahead} {
 			if r, ok := a.records[at]; ok {
 				return r
 			}
@@ -365,8 +383,8 @@ func (tx *Tx) latest(p Place) *Record {
 // next is the number of the next counter record of p's vault.
 func (tx *Tx) next(p Place) uint64 {
 	at := [2]ID{p.Client, p.Vault}
-	next := tx.own.next[at]
-	if tx.own.purged[p.Client] == nil {
+	next := tx.own().next[at]
+	if tx.own().purged[p.Client] == nil {
 		next = max(next, tx.db.ahead.next[at])
 	}
 	if _, v := tx.committed(p); v != nil {
@@ -378,7 +396,7 @@ func (tx *Tx) next(p Place) uint64 {
 // committed is what this change finds at p below all that is staged.
 func (tx *Tx) committed(p Place) (*client, *vault) {
 	c, ok := get(tx.db.clients, p.Client)
-	if !ok || tx.own.purged[p.Client] != nil || tx.db.ahead.purged[p.Client] != nil {
+	if !ok || tx.own().purged[p.Client] != nil || tx.db.ahead.purged[p.Client] != nil {
 		return nil, nil
 	}
 	v, _ := get(c.vaults, p.Vault)
@@ -446,6 +464,7 @@ func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
 		return p, err
 	}
 	e := Edit{Record: r, adds: tx.adds(p, old, r)}
+	e.gives = (old == nil || old.Revoked) && tx.keeps(p) == 0
 	if err := tx.hasRoom(e.adds); err != nil {
 		return p, err
 	}
@@ -467,7 +486,6 @@ func (tx *Tx) add(p Place, e Edit) (err error) {
 	e.Client = p.Client
 	if e.Purge {
 		tx.edits = append(tx.edits, e)
-		tx.own.add(&e)
 		return nil
 	}
 	c, v := tx.committed(p)
@@ -491,6 +509,5 @@ func (tx *Tx) add(p Place, e Edit) (err error) {
 		}
 	}
 	tx.edits = append(tx.edits, e)
-	tx.own.add(&e)
 	return nil
 }

@@ -51,7 +51,7 @@ func (db *DB) Clients(after ID, limit int) (page []ClientStat, more bool, err er
 
 // HasClient says whether there is a client with this id as this change sees it.
 func (tx *Tx) HasClient(id ID) bool {
-	for _, a := range []*ahead{&tx.own, &tx.db.ahead} {
+	for _, a := range []*ahead{tx.own(), &tx.db.ahead} {
 		if a.there[id] != nil {
 			return true
 		}

@@ -31,7 +31,7 @@ func (tx *Tx) Keep(p Place, n uint64) error {
 
 // there says whether p's vault is there for this change.
 func (tx *Tx) there(p Place) bool {
-	for _, a := range []*ahead{&tx.own, &tx.db.ahead} {
+	for _, a := range []*ahead{tx.own(), &tx.db.ahead} {
 		if a.vaults[[2]ID{p.Client, p.Vault}] != nil {
 			return true
 		}
@@ -55,10 +55,10 @@ func (tx *Tx) floor(p Place) uint64 {
 // keeps is how many versions p's vault keeps, 0 for all.
 func (tx *Tx) keeps(p Place) uint64 {
 	at := [2]ID{p.Client, p.Vault}
-	if e := tx.own.keep[at]; e != nil {
+	if e := tx.own().keep[at]; e != nil {
 		return *e.Keep
 	}
-	if e := tx.db.ahead.keep[at]; e != nil && tx.own.purged[p.Client] == nil {
+	if e := tx.db.ahead.keep[at]; e != nil && tx.own().purged[p.Client] == nil {
 		return *e.Keep
 	}
 	if _, v := tx.committed(p); v != nil {

@@ -70,7 +70,7 @@ func (db *DB) fits(segments ...[]byte) error {
 
 // hasRoom says whether there may be so many more records.
 func (tx *Tx) hasRoom(more int) error {
-	if most := tx.db.limits.Records; more > 0 && tx.db.live+tx.db.ahead.live+tx.own.live+more > most {
+	if most := tx.db.limits.Records; more > 0 && tx.db.live+tx.db.ahead.live+tx.own().live+more > most {
 		return &LimitError{What: "records", Limit: most, full: true}
 	}
 	return nil

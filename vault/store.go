@@ -173,7 +173,7 @@ func (tx *Tx) Item(clientID ID, key []byte) (*Item, error) {
 // item is what is at key, even if it was removed or has expired; nil if nothing was ever.
 func (tx *Tx) item(clientID ID, key []byte) *Item {
 	at := itemAt{clientID, string(key)}
-	for _, a := range []*ahead{&tx.own, &tx.db.ahead} {
+	for _, a := range []*ahead{tx.own(), &tx.db.ahead} {
 		if it, ok := a.items[at]; ok {
 			return it
 		}
@@ -191,8 +191,8 @@ func (tx *Tx) item(clientID ID, key []byte) *Item {
 // size is how much a client's store has as this change sees it. What has expired
 // counts until it is swept.
 func (tx *Tx) size(clientID ID) storeSize {
-	n := tx.own.stores[clientID]
-	if tx.own.purged[clientID] == nil {
+	n := tx.own().stores[clientID]
+	if tx.own().purged[clientID] == nil {
 		n = n.plus(tx.db.ahead.stores[clientID])
 	}
 	if c, _ := tx.committed(Place{Client: clientID}); c != nil {
@@ -236,7 +236,8 @@ func (tx *Tx) PutItem(p Place, key, value []byte, expires int64) error {
 		return err
 	}
 	it := &Item{Key: key, Value: value, Expires: expires, Changed: tx.stamp}
-	grows := it.size().plus(tx.item(p.Client, key).size().negative())
+	old := tx.item(p.Client, key)
+	grows := it.size().plus(old.size().negative())
 	now := tx.size(p.Client).plus(grows)
 	switch l := &tx.db.limits; {
 	case grows.bytes > 0 && now.bytes > l.StoreBytes:
@@ -244,7 +245,8 @@ func (tx *Tx) PutItem(p Place, key, value []byte, expires int64) error {
 	case grows.values > 0 && now.values > l.StoreValues:
 		return &LimitError{What: "values of a client's store", Limit: l.StoreValues, full: true}
 	}
-	return tx.add(p, Edit{Item: it, grows: grows})
+	earlier := old != nil && expires != 0 && (old.Expires == 0 || expires < old.Expires)
+	return tx.add(p, Edit{Item: it, grows: grows, gives: !earlier})
 }
 
 // RemoveItem takes a value out of a client's store.

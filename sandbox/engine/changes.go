@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/stronghold-go/stronghold/procedures"
 	"github.com/stronghold-go/stronghold/protocol"
 	"github.com/stronghold-go/stronghold/sandbox/memory"
 	"github.com/stronghold-go/stronghold/vault"
@@ -39,7 +40,7 @@ func (e *Engine) change(resp *protocol.Response, f func(*vault.Tx) error) error 
 	if e.folding != nil {
 		e.folding.since = append(e.folding.since, c)
 	}
-	resp.Change = &protocol.Change{Sequence: c.Sequence, Entry: entry}
+	resp.Change = &protocol.Change{Sequence: c.Sequence, Entry: entry, Takes: c.Takes()}
 	return nil
 }
 
@@ -57,6 +58,23 @@ func (e *Engine) commit(seq uint64) (*protocol.Response, error) {
 	e.awaitExpiry()
 	e.frugal()
 	return new(protocol.Response), nil
+}
+
+// commitBefore commits what the node has on the disk, before it asks for
+// anything else: whoever was answered must not find the state before.
+func (e *Engine) commitBefore(seq uint64) error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.state == nil {
+		return errLocked
+	}
+	if seq <= e.state.DB.Sequence() {
+		return nil
+	}
+	if _, err := e.commit(seq); err != nil {
+		return &procedures.InputError{Field: "durable", Reason: "no change of this number was staged"}
+	}
+	return nil
 }
 
 // abort forgets all changes from seq on: they are not on the disk.

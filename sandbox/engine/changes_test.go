@@ -197,6 +197,47 @@ func TestTwoSteps(t *testing.T) {
 	want(t, bring(t, newEngine(t), file, passphrase, PartSize), protocol.Status_DAMAGED) // the first is missing
 }
 
+// What the node has on the disk is committed before its request is looked at.
+func TestDurableWithARequest(t *testing.T) {
+	e, _ := opened(t)
+	serve := func(durable uint64, req *protocol.Request) *protocol.Response {
+		t.Helper()
+		req.Id = protocol.NewID()
+		b, err := protocol.Marshal(req)
+		if err == nil {
+			b, err = e.Serve(t.Context(), protocol.AppendDurable(b, durable))
+		}
+		resp := new(protocol.Response)
+		if err == nil {
+			err = protocol.Unmarshal(b, resp)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	first, second := ok(t, e, generate(t, "c/v/1")).Change.Sequence, ok(t, e, generate(t, "c/v/2")).Change.Sequence
+	want(t, ask(t, e, sign(t, "c/v/1")), protocol.Status_NOT_FOUND)
+	want(t, serve(first, sign(t, "c/v/2")), protocol.Status_NOT_FOUND)
+	want(t, ask(t, e, sign(t, "c/v/1")), protocol.Status_OK)
+	want(t, serve(second, sign(t, "c/v/2")), protocol.Status_OK)
+	want(t, serve(first, sign(t, "c/v/2")), protocol.Status_OK) // an older number undoes nothing
+	want(t, serve(second+1, sign(t, "c/v/2")), protocol.Status_INVALID)
+	if n := len(e.ends); n != 0 {
+		t.Errorf("%d changes are not committed", n)
+	}
+	third := ok(t, e, generate(t, "c/v/3")).Change.Sequence
+	ok(t, e, generate(t, "c/v/4"))
+	want(t, serve(third, &protocol.Request{Operation: "zone.abort", Sequence: third + 1}), protocol.Status_OK)
+	want(t, ask(t, e, sign(t, "c/v/3")), protocol.Status_OK)
+	want(t, serve(third, generate(t, "c/v/4")), protocol.Status_OK)
+	locked := newEngine(t)
+	b, _ := protocol.Marshal(&protocol.Request{Id: protocol.NewID(), Operation: "zone.key"})
+	if b, err := locked.Serve(t.Context(), protocol.AppendDurable(b, 1)); err != nil || protocol.Unmarshal(b, new(protocol.Response)) != nil {
+		t.Errorf("while locked: %v", err)
+	}
+}
+
 func TestJournalIsTheState(t *testing.T) {
 	e, file := opened(t)
 	add := func(req *protocol.Request) {

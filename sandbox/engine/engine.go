@@ -3,8 +3,8 @@
 // An [Engine] is locked until zone.open has brought it a snapshot. It answers
 // every operation that touches a secret. One that changes something has two
 // steps: the answer carries the change as a sealed journal entry, which the node
-// appends to its file and then names in zone.commit, or in zone.abort; only
-// then do others see it. The engine opens no file and remembers nothing: all
+// appends to its file and then names in its next request, in zone.commit, or in
+// zone.abort; only then do others see it. The engine opens no file and remembers nothing: all
 // that lasts is in what it hands out.
 package engine
 
@@ -74,11 +74,22 @@ func (e *Engine) Serve(ctx context.Context, request []byte) ([]byte, error) {
 	if err := protocol.Unmarshal(request, req); err != nil {
 		return nil, err
 	}
-	resp, err := e.Handle(ctx, req)
+	resp, err := e.answer(ctx, req)
 	if err != nil {
 		return nil, err
 	}
 	return protocol.Marshal(resp)
+}
+
+// answer is Handle for a request of the node, which may say what is on the disk.
+func (e *Engine) answer(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+	if req.Durable != 0 {
+		if err := e.commitBefore(req.Durable); err != nil {
+			return refuse(err), nil
+		}
+		req.Durable = 0
+	}
+	return e.Handle(ctx, req)
 }
 
 // Handle answers req. It trusts that the asker may ask; what a request must look

@@ -219,16 +219,15 @@ func (e *Engine) fold(req *protocol.Request) (*protocol.Response, error) {
 	if f == nil || f.whole {
 		return nil, errBusy
 	}
-	part := make([]byte, PartSize)
-	n, err := io.ReadFull(f.parts, part)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	part, err := io.ReadAll(io.LimitReader(f.parts, PartSize)) // most files are much smaller than a part
+	if err != nil {
 		f.close()
 		e.setFolding(nil)
 		return nil, err
 	}
-	f.whole = err != nil
+	f.whole = len(part) < PartSize
 	lineage, err := f.keys.Lineage()
-	return &protocol.Response{Snapshot: part[:n], More: !f.whole, Lineage: lineage}, err
+	return &protocol.Response{Snapshot: part, More: !f.whole, Lineage: lineage}, err
 }
 
 // beginFold freezes the state and begins to write it.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -99,7 +100,8 @@ func (e *Engine) put(req *protocol.Request) (*protocol.Response, error) {
 		}
 		version := tx.Sequence()
 		resp.Version = &version
-		return tx.PutItem(client, key, req.Value, expires)
+		// They stay, and are pieces of the message, which need not.
+		return tx.PutItem(client, bytes.Clone(key), bytes.Clone(req.Value), expires)
 	})
 }
 
