@@ -3,6 +3,9 @@ package local
 // Syncs is how often changes were written since the last unlock.
 func (s *Stronghold) Syncs() int64 { return s.journal.syncs.Load() }
 
+// Uncommitted is up to which change the zone is to be told with the next request; 0 if it knows.
+func (s *Stronghold) Uncommitted() uint64 { return s.zone.durable.Load() }
+
 // BreakFile takes the snapshot file away from under the journal, as a disk that fails does.
 func (s *Stronghold) BreakFile() { s.journal.file.Close() }
 

@@ -14,8 +14,8 @@ import (
 // hundreds of megabytes and leaves traces of the password. It returns what to ask
 // the zone next, or the answer if there is one already. An error means that
 // nothing has come of it, and nothing will.
-func (s *Stronghold) hash(ctx context.Context, zone *sandbox.Zone, req *protocol.Request) (next *protocol.Request, _ *protocol.Response, err error) {
-	other, err := sandbox.Start(ctx, sandbox.Config{Name: zoneName, Workers: 1})
+func (s *Stronghold) hash(ctx context.Context, zone *handle, req *protocol.Request) (next *protocol.Request, _ *protocol.Response, err error) {
+	other, err := startZone(ctx, sandbox.Config{Name: zoneName, Workers: 1})
 	if err != nil {
 		s.log.Error("zone for a password hash not started", "error", err)
 		return nil, protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone that hashes passwords does not start"), ctx.Err()
@@ -42,7 +42,7 @@ func (s *Stronghold) hash(ctx context.Context, zone *sandbox.Zone, req *protocol
 }
 
 // notHashed says why there is no password hash.
-func (s *Stronghold) notHashed(other *sandbox.Zone) *protocol.Response {
+func (s *Stronghold) notHashed(other *handle) *protocol.Response {
 	s.log.Error("zone for a password hash ended", "reason", other.Err())
 	return protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone that hashes the password has ended; is there memory enough?")
 }

@@ -24,10 +24,11 @@ const (
 // journal is the second step of every change: it appends what the zone has
 // sealed to the file, in the order of the numbers, and has the zone commit what
 // is on the disk. All that waits is written together, as one batch, and shares
-// one fsync. When the journal has grown, the state is written as a fresh file
-// beside it (fold.go).
+// one fsync: by run, or, where nobody else writes, by the one who asks. The zone
+// hears with whatever it is asked next what it is to commit. When the journal has
+// grown, the state is written as a fresh file beside it (fold.go).
 type journal struct {
-	zone *sandbox.Zone
+	zone *handle
 	disk disk
 	path string
 	keep int // folded files that are kept
@@ -42,41 +43,49 @@ type journal struct {
 	saved atomic.Int64 // when the last change reached the disk, ms since the Unix epoch
 	syncs atomic.Int64 // how often changes reached it
 
-	// Held for reading while a change is staged and handed to run, for writing
+	// Held for reading while a change is staged and put in line, for writing
 	// while the file and the zone must agree on where they are.
 	gate sync.RWMutex
-	file file
-	size int64  // of what is known to be on the disk
-	next uint64 // number of the change that is written next
+
+	writing sync.Mutex // of the file, and of what follows; taken before gate
+	file    file
+	size    int64  // of what is known to be on the disk
+	next    uint64 // number of the change that is written next
 
 	foldAt atomic.Int64 // size at which the file is folded
 	due    atomic.Bool  // it has that size
 
-	mu      sync.Mutex
-	waiting map[uint64]*staged
-	folds   []wish // of those who wait for a file that is begun after they asked
-	fresh   *fresh // a file that is written but for the last changes
-	hole    bool   // a change was staged whose number will not come
-	closing bool
-	wake    chan struct{} // run has something to do
-	grown   chan struct{} // folder has
-	done    chan struct{} // run has ended
-	folded  chan struct{} // folder has ended
+	mu       sync.Mutex
+	waiting  map[uint64]*staged
+	coming   int    // changes that are being staged, of those asked for since the last batch was taken
+	batches  uint64 // that were taken
+	folds    []wish // of those who wait for a file that is begun after they asked
+	fresh    *fresh // a file that is written but for the last changes
+	hole     bool   // a change was staged whose number will not come
+	closing  bool
+	wake     chan struct{} // run has something to do
+	grown    chan struct{} // folder has
+	behind   chan struct{} // follow has
+	done     chan struct{} // run has ended
+	folded   chan struct{} // folder has ended
+	followed chan struct{} // follow has ended
 }
 
 // staged is a change on its way to the disk.
 type staged struct {
 	seq   uint64
 	entry []byte
+	takes bool                    // something away: nobody may find it once this is answered, however early he asked
 	done  chan *protocol.Response // nil: it is on the disk; else why not
 }
 
 // newJournal goes on with the file f that the zone has opened.
-func (s *Stronghold) newJournal(zone *sandbox.Zone, f file, opened *protocol.Response) *journal {
+func (s *Stronghold) newJournal(zone *handle, f file, opened *protocol.Response) *journal {
 	j := &journal{zone: zone, disk: s.disk, file: f, path: s.path(vaultFile), log: s.log, keep: s.settings.Keep,
 		remember: s.state.setNewest, lineage: opened.Lineage, marked: time.Now(),
 		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, waiting: map[uint64]*staged{},
-		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), done: make(chan struct{}), folded: make(chan struct{})}
+		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), behind: make(chan struct{}, 1),
+		done: make(chan struct{}), folded: make(chan struct{}), followed: make(chan struct{})}
 	j.foldAt.Store(foldSize(int64(opened.Base)))
 	if j.size > j.foldAt.Load() {
 		j.due.Store(true)
@@ -109,14 +118,24 @@ func (j *journal) settle(last int64) error {
 	return j.disk.SyncFolder(filepath.Dir(j.path)) // the file itself may be as new
 }
 
-// change stages what req asks for, and answers when it is on the disk.
-func (j *journal) change(req *protocol.Request) *protocol.Response {
+// change stages what an encoded request asks for, and answers when it is on the disk.
+func (j *journal) change(req []byte) *protocol.Response {
 	j.gate.RLock()
+	j.mu.Lock()
+	j.coming++
+	since := j.batches
+	j.mu.Unlock()
 	// The asker's patience must not leave a change staged that nobody commits.
 	ctx, cancel := context.WithTimeout(context.Background(), zoneTimeout)
-	resp, err := call(ctx, j.zone, req)
+	resp, err := j.zone.send(ctx, req)
 	cancel()
+	j.mu.Lock()
+	if since == j.batches {
+		j.coming--
+	}
+	j.mu.Unlock()
 	if err != nil {
+		defer kick(j.wake) // somebody may have waited for it
 		defer j.gate.RUnlock()
 		switch {
 		case errors.Is(err, sandbox.ErrEnded):
@@ -131,14 +150,14 @@ func (j *journal) change(req *protocol.Request) *protocol.Response {
 		j.mu.Lock()
 		j.hole = true
 		j.mu.Unlock()
-		kick(j.wake)
 		return protocol.Refuse(protocol.Status_INTERNAL, "nothing was changed")
 	}
 	if resp.Change == nil {
 		j.gate.RUnlock()
+		kick(j.wake)
 		return resp
 	}
-	st := &staged{seq: resp.Change.Sequence, entry: resp.Change.Entry, done: make(chan *protocol.Response, 1)}
+	st := &staged{seq: resp.Change.Sequence, entry: resp.Change.Entry, takes: resp.Change.Takes, done: make(chan *protocol.Response, 1)}
 	j.mu.Lock()
 	if j.closing {
 		st.done <- protocol.Refuse(protocol.Status_LOCKED, "it was locked meanwhile; nothing was changed")
@@ -147,12 +166,35 @@ func (j *journal) change(req *protocol.Request) *protocol.Response {
 	}
 	j.mu.Unlock()
 	j.gate.RUnlock()
-	kick(j.wake)
+	// Who is alone writes himself: to wake another, and to be woken, takes as long as the zone did.
+	if j.writing.TryLock() {
+		more := j.lead()
+		j.writing.Unlock()
+		if more {
+			kick(j.wake)
+		}
+	} else {
+		kick(j.wake)
+	}
 	if refusal := <-st.done; refusal != nil {
 		return refusal
 	}
 	resp.Change = nil
 	return resp
+}
+
+// lead writes a batch, and says whether there is more to do. j.writing is held.
+func (j *journal) lead() (more bool) {
+	j.mu.Lock()
+	closing := j.closing
+	j.mu.Unlock()
+	if closing {
+		return true // run does the rest: the file may be closed
+	}
+	j.write(false)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.waiting) > 0 || j.hole || j.fresh != nil || j.closing
 }
 
 func kick(c chan struct{}) {
@@ -166,25 +208,30 @@ func kick(c chan struct{}) {
 func (j *journal) run() {
 	defer close(j.done)
 	for range j.wake {
-		for {
-			wrote, closing := j.write(false)
-			if fresh := j.takeFresh(); fresh != nil {
-				fresh.done <- j.adopt(fresh)
-				continue
-			}
-			if wrote {
-				continue
-			}
-			if closing {
-				return
-			}
-			break
+		if j.writeAll() {
+			return
+		}
+	}
+}
+
+// writeAll writes until nothing waits, and says whether that is for good.
+func (j *journal) writeAll() (closing bool) {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	for {
+		wrote, closing := j.write(false)
+		if fresh := j.takeFresh(); fresh != nil {
+			fresh.done <- j.adopt(fresh)
+			continue
+		}
+		if !wrote {
+			return closing
 		}
 	}
 }
 
 // write writes a batch of what waits, or undoes it; false if there was nothing to
-// do. gated says that j.gate is held for writing.
+// do. gated says that j.gate is held for writing. j.writing is held.
 func (j *journal) write(gated bool) (wrote, closing bool) {
 	batch, hole, closing := j.take()
 	var err error
@@ -209,13 +256,20 @@ func (j *journal) write(gated bool) (wrote, closing bool) {
 var errNotStaged = errors.New("local: a change was not staged")
 
 // take returns the changes that can be written now: those whose numbers follow
-// on what is written.
+// on what is written. There are none while more come than wait: so half of many
+// callers are written while the others are staged.
 func (j *journal) take() (batch []*staged, hole, closing bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if len(j.waiting) < j.coming {
+		return nil, false, false
+	}
 	for {
 		st, ok := j.waiting[j.next+uint64(len(batch))]
 		if !ok {
+			if len(batch) > 0 {
+				j.coming, j.batches = 0, j.batches+1
+			}
 			return batch, j.hole, j.closing
 		}
 		delete(j.waiting, st.seq)
@@ -230,16 +284,20 @@ type syncError struct{ error }
 
 func (e *syncError) Unwrap() error { return e.error }
 
-// append writes a batch, makes it durable, has the zone commit it, and lets its
-// askers go.
+// append writes a batch, makes it durable, and lets its askers go. From then on the
+// zone commits it before it looks at anything else. What it has begun to do already
+// it may do with the state before: so a change that takes something away is committed
+// before anybody is let go.
 func (j *journal) append(batch []*staged) error {
 	size := batchHead
 	for _, st := range batch {
 		size += len(st.entry)
 	}
 	b := make([]byte, batchHead, size)
+	takes := false
 	for _, st := range batch {
 		b = append(b, st.entry...)
+		takes = takes || st.takes
 	}
 	if _, err := j.file.WriteAt(sealBatch(b), j.size); err != nil {
 		return err
@@ -263,14 +321,51 @@ func (j *journal) append(batch []*staged) error {
 		kick(j.grown)
 	}
 	// From here on the changes have happened, whatever becomes of the zone.
-	if err := j.tell("zone.commit", last); err != nil {
-		j.log.Error("changes not committed", "error", err)
-		j.zone.Close()
+	j.zone.durable.Store(last)
+	if takes {
+		j.commit()
+	} else {
+		kick(j.behind)
 	}
 	for _, st := range batch {
 		st.done <- nil
 	}
 	return nil
+}
+
+// commit has the zone commit what is on the disk, if it was not told already.
+func (j *journal) commit() {
+	seq := j.zone.durable.Load()
+	if seq == 0 {
+		return
+	}
+	if err := j.tell("zone.commit", seq); err != nil {
+		j.log.Error("changes not committed", "error", err)
+		j.zone.Close()
+	}
+	j.zone.durable.CompareAndSwap(seq, 0)
+}
+
+// commitAfter is how long the zone may not know of a change that is on the disk,
+// when nobody asks it anything.
+const commitAfter = 10 * time.Millisecond
+
+// follow has changes committed that no request has come after.
+func (j *journal) follow() {
+	defer close(j.followed)
+	for {
+		select {
+		case <-j.behind:
+		case <-j.done:
+			return
+		}
+		select {
+		case <-time.After(commitAfter):
+			j.commit()
+		case <-j.done:
+			return
+		}
+	}
 }
 
 // undo forgets the batch that could not be written and everything staged after
@@ -339,6 +434,7 @@ func (j *journal) close() {
 	kick(j.wake)
 	<-j.done
 	<-j.folded
+	<-j.followed
 	// A number that did not come holds back those behind it: the zone died in between.
 	for _, st := range j.waiting {
 		st.done <- protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed")

@@ -88,7 +88,7 @@ type Stronghold struct {
 	hashing   chan struct{} // holds one while a password is being hashed for a request
 
 	mu        sync.RWMutex // of what follows
-	zone      *sandbox.Zone
+	zone      *handle
 	journal   *journal // nil while locked
 	recovered bool
 	ended     string // why the zone before this one ended, if nobody wanted it
@@ -218,6 +218,10 @@ func (s *Stronghold) ask(ctx context.Context, req *protocol.Request) (*protocol.
 // change has the zone stage a change, writes it to the disk and answers. It goes
 // on when the asker leaves, since what is staged must be committed or aborted.
 func (s *Stronghold) change(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+	b, err := protocol.Marshal(req) // here, where the stack is large enough for it
+	if err != nil {
+		return nil, err
+	}
 	s.mu.RLock()
 	j := s.journal
 	if j == nil || s.closed {
@@ -229,7 +233,7 @@ func (s *Stronghold) change(ctx context.Context, req *protocol.Request) (*protoc
 	answer := make(chan *protocol.Response, 1)
 	go func() {
 		defer s.running.Done()
-		answer <- j.change(req)
+		answer <- j.change(b)
 	}()
 	select {
 	case resp := <-answer:
@@ -255,7 +259,7 @@ func (s *Stronghold) status(ctx context.Context) *protocol.NodeStatus {
 	}
 	st.Zone = new(protocol.Zone)
 	if s.zone != nil {
-		st.Zone = postureOf(s.zone)
+		st.Zone = postureOf(s.zone.Zone)
 	}
 	st.Zone.Ended = s.ended
 	if err == nil {

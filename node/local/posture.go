@@ -18,7 +18,7 @@ func Posture(ctx context.Context) (*protocol.Zone, error) {
 		return nil, fmt.Errorf("local: start the zone: %w", err)
 	}
 	defer zone.Close()
-	return postureOf(zone), nil
+	return postureOf(zone.Zone), nil
 }
 
 // postureOf is a zone's posture, as a status tells it.

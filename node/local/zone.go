@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/stronghold-go/stronghold/protocol"
@@ -22,14 +23,28 @@ const (
 	longestPause = 30 * time.Second // between two starts of a zone that keeps ending
 )
 
+// handle is a zone, and what it is told with every request.
+type handle struct {
+	*sandbox.Zone
+	durable atomic.Uint64 // changes up to this number are on the disk; 0 if it has committed all that are
+}
+
 // call asks the zone. The error is sandbox.ErrEnded's when there is none.
-func call(ctx context.Context, zone *sandbox.Zone, req *protocol.Request) (*protocol.Response, error) {
+func call(ctx context.Context, zone *handle, req *protocol.Request) (*protocol.Response, error) {
 	if zone == nil {
 		return nil, sandbox.ErrEnded
 	}
 	b, err := protocol.Marshal(req)
 	if err != nil {
 		return nil, err
+	}
+	return zone.send(ctx, b)
+}
+
+// send is call for a request that is encoded.
+func (zone *handle) send(ctx context.Context, b []byte) (_ *protocol.Response, err error) {
+	if seq := zone.durable.Load(); seq != 0 {
+		b = protocol.AppendDurable(b, seq)
 	}
 	if b, err = zone.Call(ctx, b); err != nil {
 		return nil, err
@@ -41,13 +56,21 @@ func call(ctx context.Context, zone *sandbox.Zone, req *protocol.Request) (*prot
 	return resp, nil
 }
 
-func (s *Stronghold) startZone(ctx context.Context) (*sandbox.Zone, error) {
-	return sandbox.Start(ctx, sandbox.Config{Name: cmp.Or(s.zoneName, zoneName), Workers: s.workers})
+func (s *Stronghold) startZone(ctx context.Context) (*handle, error) {
+	return startZone(ctx, sandbox.Config{Name: cmp.Or(s.zoneName, zoneName), Workers: s.workers})
+}
+
+func startZone(ctx context.Context, cfg sandbox.Config) (*handle, error) {
+	zone, err := sandbox.Start(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &handle{Zone: zone}, nil
 }
 
 // setZone makes zone the one that is asked, and watches it. s.mu is held, or s
 // is not shared yet.
-func (s *Stronghold) setZone(zone *sandbox.Zone) {
+func (s *Stronghold) setZone(zone *handle) {
 	s.zone = zone
 	if zone != nil {
 		started := time.Now()
@@ -57,7 +80,7 @@ func (s *Stronghold) setZone(zone *sandbox.Zone) {
 
 // watch waits for a zone to end. If nobody wanted it to, the home is locked and
 // a new zone is started, at once after a long life, later and later after short ones.
-func (s *Stronghold) watch(zone *sandbox.Zone, started time.Time) {
+func (s *Stronghold) watch(zone *handle, started time.Time) {
 	<-zone.Done()
 	s.mu.Lock()
 	if s.closed || s.zone != zone { // it was ended by lockUp
@@ -216,6 +239,7 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	}
 	s.journal, s.recovered, s.ended = j, resp.Recovered, ""
 	s.running.Go(j.run)
+	s.running.Go(j.follow)
 	s.running.Go(j.folder)
 	s.mu.Unlock()
 	return &protocol.Response{Status: protocol.Status_OK}, nil
@@ -297,7 +321,7 @@ func Inspect(ctx context.Context, path string) (_ *protocol.SnapshotInfo, size i
 
 // bring gives the file to the zone, a part at a time. The error means that no
 // answer came; a refusal ends it early.
-func (s *Stronghold) bring(ctx context.Context, zone *sandbox.Zone, unlock *protocol.Request, file io.Reader) (*protocol.Response, error) {
+func (s *Stronghold) bring(ctx context.Context, zone *handle, unlock *protocol.Request, file io.Reader) (*protocol.Response, error) {
 	next := make([]byte, openSize)
 	n, err := io.ReadFull(file, next)
 	// The secret was sealed for node.unlock: the zone opens it as what it was asked for.
