@@ -86,6 +86,8 @@ func (a *app) exec(ctx context.Context, name string, args []string, out string) 
 		return usage(name+" is not for anybody but the node itself", "`shnode ops` tells who may ask for what")
 	case takesField(op, "steps"):
 		return usage(name+" takes more than one line", "`shnode exec --pipeline FILE` does it")
+	case provenBy[name] != "":
+		return usage(name+" takes a proof, which exec does not make", "`shnode "+provenBy[name]+"` does")
 	case takesField(op, "offset"):
 		return usage(name+" goes in parts, which exec does not make", "`shnode "+strings.ReplaceAll(name, ".", " ")+"` does")
 	case a.peer != "" && op.Door < protocol.DoorPeer:
@@ -110,6 +112,15 @@ func (a *app) exec(ctx context.Context, name string, args []string, out string) 
 		return err
 	}
 	return a.ask(ctx, func(c protocol.Client) error { return x.run(ctx, c, to) })
+}
+
+// provenBy are the commands that ask for the passphrase and make the [protocol.Proof] of it
+// that the operation takes.
+var provenBy = map[string]string{
+	"slot.add":        "snapshot slot add",
+	"slot.remove":     "snapshot slot rm",
+	"snapshot.export": "snapshot export",
+	"snapshot.rekey":  "snapshot rekey",
 }
 
 // nearOperation is a hint for a name that no operation has.

@@ -33,6 +33,26 @@ func keyFlags(cmd *cobra.Command, kind *string, to *placing) {
 	cmd.Annotations = map[string]string{forPeers: "yes"}
 }
 
+// onRecord runs f on the record that the first argument names. rest are the others.
+func onRecord(f func(ctx context.Context, loc *protocol.Location, rest []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		loc, err := record(args[0])
+		if err != nil {
+			return err
+		}
+		return f(cmd.Context(), loc, args[1:])
+	}
+}
+
+// fillAs is fill for a key whose kind its maker says.
+func (p *placing) fillAs(kind string, req *protocol.Request) error {
+	if err := checkKind(kind); err != nil {
+		return err
+	}
+	req.Kind = kind
+	return p.fill(req)
+}
+
 func checkKind(kind string) error {
 	hint := "one of: " + strings.Join(protocol.Kinds(), ", ")
 	switch {
@@ -128,27 +148,19 @@ half has its location printed. The words of a mnemonic go to
 		Example: `  shnode key import wallet/keys/old --type ed25519 seed.bin
   shnode key import wallet/keys/ssh --type ed25519 --format pem ~/.ssh/id_ed25519`,
 		Args: takes(1, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			loc, err := record(args[0])
-			if err != nil {
-				return err
-			}
-			if err := checkKind(kind); err != nil {
+		RunE: onRecord(func(ctx context.Context, loc *protocol.Location, rest []string) error {
+			req := &protocol.Request{Id: protocol.NewID(), Operation: "key.import", Location: loc}
+			if err := to.fillAs(kind, req); err != nil {
 				return err
 			}
 			decode, err := importFormat(kind, format)
 			if err != nil {
 				return err
 			}
-			req := &protocol.Request{Id: protocol.NewID(), Operation: "key.import", Location: loc, Kind: kind}
-			if err := to.fill(req); err != nil {
-				return err
-			}
-			if len(args) == 1 && isTerminal(a.stdin) {
+			if len(rest) == 0 && isTerminal(a.stdin) {
 				return usage("no key is given", "name the file that holds it, or - for stdin")
 			}
-			input, err := a.read(ctx, "the key", fileOrStdin(args[1:]), maxKeyFile)
+			input, err := a.read(ctx, "the key", fileOrStdin(rest), maxKeyFile)
 			if err != nil {
 				return err
 			}
@@ -158,7 +170,7 @@ half has its location printed. The words of a mnemonic go to
 				return err
 			}
 			return a.importSecret(ctx, req, secret)
-		},
+		}),
 	}
 	keyFlags(cmd, &kind, &to)
 	cmd.Flags().StringVar(&format, "format", "raw", "how the key is written: raw, hex, pem")

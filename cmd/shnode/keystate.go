@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -32,19 +33,15 @@ func (a *app) keyEnableCommand() *cobra.Command {
 func (a *app) stateCommand(operation, done string, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = takes(1, 1)
 	cmd.Annotations = map[string]string{forPeers: "yes"}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		loc, err := record(args[0])
-		if err != nil {
-			return err
-		}
-		return a.ask(cmd.Context(), func(c protocol.Client) error {
-			if _, err := c.Do(cmd.Context(), &protocol.Request{Operation: operation, Location: loc}); err != nil {
+	cmd.RunE = onRecord(func(ctx context.Context, loc *protocol.Location, _ []string) error {
+		return a.ask(ctx, func(c protocol.Client) error {
+			if _, err := c.Do(ctx, &protocol.Request{Operation: operation, Location: loc}); err != nil {
 				return err
 			}
 			a.talkf("%s %s", done, loc.Text())
 			return a.printIf(map[string]string{done: loc.Text()})
 		})
-	}
+	})
 	return cmd
 }
 
@@ -63,13 +60,9 @@ asked for; and from-outside, when somebody has known the secret.`,
   shnode key stat wallet/rotating/@head --json`,
 		Args:        takes(1, 1),
 		Annotations: map[string]string{forPeers: "yes"},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			loc, err := record(args[0])
-			if err != nil {
-				return err
-			}
-			return a.ask(cmd.Context(), func(c protocol.Client) error {
-				resp, err := c.Do(cmd.Context(), &protocol.Request{Operation: "record.stat", Location: loc})
+		RunE: onRecord(func(ctx context.Context, loc *protocol.Location, _ []string) error {
+			return a.ask(ctx, func(c protocol.Client) error {
+				resp, err := c.Do(ctx, &protocol.Request{Operation: "record.stat", Location: loc})
 				if err != nil {
 					return err
 				}
@@ -80,7 +73,7 @@ asked for; and from-outside, when somebody has known the secret.`,
 				}
 				return nil
 			})
-		},
+		}),
 	}
 }
 

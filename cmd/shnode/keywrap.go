@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 
 	"github.com/spf13/cobra"
@@ -25,23 +26,19 @@ imported, never wraps a LOC that nobody has.`,
   shnode key wrap wallet/keys/spare --under wallet/wrap/main > spare.wrapped`,
 		Args:        takes(1, 1),
 		Annotations: map[string]string{forPeers: "yes"},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			loc, err := record(args[0])
-			if err != nil {
-				return err
-			}
+		RunE: onRecord(func(ctx context.Context, loc *protocol.Location, _ []string) error {
 			kek, err := wrapsUnder(under)
 			if err != nil {
 				return err
 			}
-			return a.ask(cmd.Context(), func(c protocol.Client) error {
-				resp, err := c.Do(cmd.Context(), &protocol.Request{Operation: "aes.wrap", Location: kek, Target: loc})
+			return a.ask(ctx, func(c protocol.Client) error {
+				resp, err := c.Do(ctx, &protocol.Request{Operation: "aes.wrap", Location: kek, Target: loc})
 				if err != nil {
 					return a.hinted(err, protocol.Status_WRONG_KIND, "`shnode key stat` tells the kind and the flags of both; `shnode key wrap --help` tells which it takes")
 				}
 				return a.print(map[string]string{"location": loc.Text(), "kind": resp.Kind, "wrapped": base64Text(resp.Wrapped)}, base64Text(resp.Wrapped))
 			})
-		},
+		}),
 	}
 	underFlag(cmd, &under)
 	return cmd
@@ -59,24 +56,16 @@ taken for one that somebody has known.`,
 		Example:     `  shnode key unwrap wallet/keys/back --under wallet/wrap/main --type ed25519 spare.wrapped`,
 		Args:        takes(1, 2),
 		Annotations: map[string]string{forPeers: "yes"},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			loc, err := record(args[0])
-			if err != nil {
-				return err
-			}
-			if err := checkKind(kind); err != nil {
-				return err
-			}
+		RunE: onRecord(func(ctx context.Context, loc *protocol.Location, rest []string) error {
 			kek, err := wrapsUnder(under)
 			if err != nil {
 				return err
 			}
-			req := &protocol.Request{Operation: "aes.unwrap", Location: kek, Target: loc, Kind: kind}
-			if err := to.fill(req); err != nil {
+			req := &protocol.Request{Operation: "aes.unwrap", Location: kek, Target: loc}
+			if err := to.fillAs(kind, req); err != nil {
 				return err
 			}
-			text, err := a.read(ctx, "the wrapped key", fileOrStdin(args[1:]), 2*protocol.MaxSecret)
+			text, err := a.read(ctx, "the wrapped key", fileOrStdin(rest), 2*protocol.MaxSecret)
 			if err != nil {
 				return err
 			}
@@ -90,7 +79,7 @@ taken for one that somebody has known.`,
 				}
 				return a.printMade(loc, resp)
 			})
-		},
+		}),
 	}
 	underFlag(cmd, &under)
 	keyFlags(cmd, &kind, &to)

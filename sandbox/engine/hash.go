@@ -35,12 +35,7 @@ func (e *Engine) hash(req *protocol.Request, job *protocol.Job, finish func(*pro
 	w := &waiting{id: [16]byte(req.Id), finish: finish}
 	rand.Read(w.token[:])
 	job.Token, job.AnswerTo = w.token[:], e.key.Public()
-	plain, err := protocol.Marshal(job)
-	if err != nil {
-		return nil, err
-	}
-	defer memory.Wipe(plain)
-	sealed, err := protocol.Seal(req.HashKey, &protocol.Request{Id: req.Id, Operation: "zone.hash"}, "job", protocol.ToZone, plain)
+	sealed, err := sealJob(req, job)
 	if err != nil {
 		return nil, &procedures.InputError{Field: "hash_key", Reason: "not an X25519 public key"}
 	}
@@ -48,6 +43,18 @@ func (e *Engine) hash(req *protocol.Request, job *protocol.Job, finish func(*pro
 	e.waits = w
 	e.hashing.Unlock()
 	return &protocol.Response{Job: sealed}, nil
+}
+
+// sealJob leaves nothing of the password on the stack.
+func sealJob(req *protocol.Request, job *protocol.Job) (sealed []byte, err error) {
+	memory.Erase(func() {
+		var plain []byte
+		if plain, err = protocol.Marshal(job); err == nil {
+			defer memory.Wipe(plain)
+			sealed, err = protocol.Seal(req.HashKey, &protocol.Request{Id: req.Id, Operation: "zone.hash"}, "job", protocol.ToZone, plain)
+		}
+	})
+	return sealed, err
 }
 
 // goOn takes the result of a job and finishes the request that it was made of.
