@@ -202,11 +202,6 @@ func (n *Node) open(ctx context.Context, id peer.ID) (network.Stream, error) {
 	if s, ok := n.host.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(id) // whoever asks again may have mended what was wrong
 	}
-	// Forget what the peer spoke when it was last met: the protocol is then
-	// agreed on here, and not with the first request. A peer that has hung up
-	// is found out before anything is sent.
-	n.host.Peerstore().RemoveProtocols(id, protocol.ID)
-
 	old := n.host.Network().ConnsToPeer(id)
 	s, err := n.openOnce(ctx, id)
 	open := func(c network.Conn) bool { return !c.IsClosed() }
@@ -228,6 +223,10 @@ func (n *Node) openOnce(ctx context.Context, id peer.ID) (network.Stream, error)
 	if err := n.host.Connect(ctx, peer.AddrInfo{ID: id}); err != nil {
 		return nil, fmt.Errorf("%w: %w", undialled(err), err)
 	}
+	// Forget what the peer says that it speaks, now or when it was last met: that may
+	// be old. The protocol is then agreed on here, and not with the first request, and
+	// a peer that has hung up is found out before anything is sent.
+	n.host.Peerstore().RemoveProtocols(id, protocol.ID)
 	s, err := n.host.NewStream(network.WithNoDial(ctx, "connected"), id, protocol.ID)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", hungUp(ctx, err), err)

@@ -72,9 +72,9 @@ func TestUnreachable(t *testing.T) {
 	set("nowhere", id())
 	set("impostor", strings.Replace(stranger.Addrs()[0], stranger.ID(), id(), 1))
 
-	mute := newNode(t, newMemory(t)) // speaks libp2p, and not our protocol
+	mute := newNode(t, newMemory(t)) // speaks libp2p, and not our protocol, whatever it says of itself
 	addPeer(t, mute, "a", a)
-	mute.host.RemoveStreamHandler(protocol.ID)
+	mute.host.Mux().RemoveHandler(protocol.ID)
 	addPeer(t, a, "mute", mute)
 
 	for name, want := range map[string]error{
