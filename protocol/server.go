@@ -33,7 +33,8 @@ type Server struct {
 func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	v := &serving{Server: s, stop: ctx, rw: rw, r: bufio.NewReaderSize(rw, readBuffer), out: newFrameWriter(rw),
 		slots: make(chan struct{}, or(s.InFlight, DefaultInFlight)), timeout: or(s.FrameTimeout, DefaultFrameTimeout),
-		ended: make(chan error, 1)}
+		id: streams.Add(1), ended: make(chan error, 1)}
+	v.kernel, _ = rw.(KernelWaiter)
 	v.out.timeout = v.timeout
 	var abort context.CancelFunc
 	v.inFlight, abort = context.WithCancel(context.WithoutCancel(ctx))
@@ -81,7 +82,11 @@ type serving struct {
 	ended    chan error // of the reading, once
 
 	// For the one who has the turn only.
-	r *bufio.Reader
+	r        *bufio.Reader
+	kernel   KernelWaiter // nil if the stream is none
+	id       uint64
+	alone    bool // its requests are all there are
+	breather breather
 
 	turn     sync.Mutex
 	epoch    int       // who has the turn
@@ -103,6 +108,10 @@ func (v *serving) read(epoch int) {
 			if !v.answerHere(f, release, epoch) {
 				return
 			}
+			if v.alone && v.kernel != nil && v.r.Buffered() == 0 {
+				v.breather.breathe(time.Now())
+				waitInKernel(v.kernel)
+			}
 			continue
 		}
 		v.running.Go(func() {
@@ -118,6 +127,7 @@ func (v *serving) next() (*Frame, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	v.alone = requests.next(v.id)
 	v.slots <- struct{}{}
 	release := func() {}
 	if v.Admit != nil {

@@ -38,21 +38,25 @@ type Conn struct {
 	in   frameReader // of whoever reads
 	stop deadliner   // stops a read; nil where that cannot be done, and askers never read
 
-	mu      sync.Mutex
-	next    uint64
-	waiting map[uint64]*asking
-	err     error         // why the stream ended
-	done    chan struct{} // closed when it has, and nobody reads any more
-	reading bool          // somebody does
-	leader  *asking       // the asker who does, or nil
-	looked  uint64        // next, when the overseer looked
-	watched bool          // the overseer will look
-	watch   *time.Timer
+	kernel   KernelWaiter // nil where that cannot be done
+	id       uint64
+	breather breather // the leader's
+	mu       sync.Mutex
+	next     uint64
+	waiting  map[uint64]*asking
+	err      error         // why the stream ended
+	done     chan struct{} // closed when it has, and nobody reads any more
+	reading  bool          // somebody does
+	leader   *asking       // the asker who does, or nil
+	looked   uint64        // next, when the overseer looked
+	watched  bool          // the overseer will look
+	watch    *time.Timer
 }
 
 // asking is a request that waits for its answer.
 type asking struct {
 	answer  chan *Response // has room for one
+	alone   bool           // nobody else in this process asks
 	seen    bool           // the overseer has seen him read
 	stopped bool           // and has told him to leave that to a goroutine
 }
@@ -70,9 +74,11 @@ func NewConn(rw io.ReadWriteCloser) *Conn {
 }
 
 func newConn(rw io.ReadWriteCloser, out *frameWriter, askersRead bool) *Conn {
-	c := &Conn{out: out, in: frameReader{r: rw}, waiting: map[uint64]*asking{}, done: make(chan struct{}), reading: true}
+	c := &Conn{out: out, in: frameReader{r: rw}, waiting: map[uint64]*asking{}, done: make(chan struct{}), reading: true,
+		id: streams.Add(1)}
 	if askersRead {
 		c.stop, _ = rw.(deadliner)
+		c.kernel, _ = rw.(KernelWaiter)
 	}
 	go c.read()
 	return c
@@ -91,6 +97,7 @@ func (c *Conn) Handle(ctx context.Context, req *Request) (*Response, error) {
 		defer c.mu.Unlock()
 		return nil, fmt.Errorf("%w: %w", ErrNotSent, c.err)
 	}
+	a.alone = requests.next(c.id)
 	c.next++
 	id := c.next
 	c.waiting[id] = a
@@ -163,6 +170,10 @@ func (c *Conn) reason() error {
 // lead reads until a's answer was read, until a is told to leave it to a
 // goroutine, or until the stream ends.
 func (c *Conn) lead(a *asking) {
+	if a.alone && c.kernel != nil && !c.in.ready() {
+		c.breather.breathe(time.Now())
+		waitInKernel(c.kernel)
+	}
 	for {
 		f, err := c.in.next()
 		if err != nil {

@@ -20,6 +20,9 @@ type socketWriter struct {
 // quickWriterOf is for Unix sockets only: what is written to one is with the
 // other end, or is refused because that has gone.
 func quickWriterOf(w io.Writer) quickWriter {
+	if q, ok := w.(quickWriter); ok {
+		return q
+	}
 	c, ok := w.(syscall.Conn)
 	if !ok {
 		return nil
@@ -45,7 +48,7 @@ func quickWriterOf(w io.Writer) quickWriter {
 	return s
 }
 
-func (s *socketWriter) tryWrite(b []byte) (int, error) {
+func (s *socketWriter) TryWrite(b []byte) (int, error) {
 	s.b, s.n, s.err = b, 0, nil
 	err := s.conn.Write(s.try)
 	s.b = nil

@@ -33,7 +33,7 @@ type frameWriter struct {
 // A quickWriter writes what the stream takes at once, and waits for nothing. An
 // error means that nothing was written and nothing can be.
 type quickWriter interface {
-	tryWrite(b []byte) (n int, err error)
+	TryWrite(b []byte) (n int, err error)
 }
 
 func newFrameWriter(w io.WriteCloser) *frameWriter {
@@ -97,7 +97,7 @@ func (fw *frameWriter) writeNow(f *Frame, mayWait bool) (taken bool, err error) 
 	case fw.quick != nil:
 		b := fw.take()
 		fw.mu.Unlock()
-		n, err := fw.quick.tryWrite(b)
+		n, err := fw.quick.TryWrite(b)
 		if err != nil {
 			fw.w.Close() // the reader must notice too
 		}

@@ -149,7 +149,7 @@ func (l *Listener) Serve(ctx context.Context, h protocol.Handler) error {
 		}
 		conns.Go(func() {
 			defer func() { <-slots }()
-			server.Serve(ctx, conn) // why a program's stream ended is for that program
+			server.Serve(ctx, streamOf(conn)) // why a program's stream ended is for that program
 		})
 	}
 }
@@ -186,7 +186,7 @@ func Dial(ctx context.Context, home string) (*protocol.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return protocol.NewConn(conn), nil
+	return protocol.NewConn(streamOf(conn)), nil
 }
 
 func dial(ctx context.Context, home string) (*net.UnixConn, error) {
