@@ -54,19 +54,18 @@ func newLane(z *Zone, e end, in, out sequence) *lane {
 	}
 }
 
-// call sends a request and waits for the answer.
-func (l *lane) call(ctx context.Context, request []byte) ([]byte, error) {
+// call sends a request and waits for the answer. See [Zone.CallOn] for on and wait.
+func (l *lane) call(ctx context.Context, request []byte, on bool) (_ []byte, wait func() ([]byte, error), _ error) {
 	c := calls.Get().(*call)
 	c.request, c.sent, c.answer, c.ended = request, 0, message{}, false
 	c.deadline, _ = ctx.Deadline()
 
-	l.load.Add(1)
-	defer l.load.Add(-1)
 	l.mu.Lock()
 	if l.ended {
 		l.mu.Unlock()
-		return nil, l.z.Err()
+		return nil, nil, l.z.Err()
 	}
+	l.load.Add(1)
 	l.lastID++
 	c.id = l.lastID
 	l.waiting[c.id] = c
@@ -77,11 +76,22 @@ func (l *lane) call(ctx context.Context, request []byte) ([]byte, error) {
 	select {
 	case <-c.done:
 	case <-ctx.Done():
+		if on {
+			return nil, func() ([]byte, error) { <-c.done; return l.finish(c) }, ctx.Err()
+		}
 		if l.abandon(c) {
-			return nil, ctx.Err()
+			l.load.Add(-1)
+			return nil, nil, ctx.Err()
 		}
 		<-c.done // the answer came at the same time
 	}
+	answer, err := l.finish(c)
+	return answer, nil, err
+}
+
+// finish returns the answer to a call that is done, and the call to where it came from.
+func (l *lane) finish(c *call) ([]byte, error) {
+	l.load.Add(-1)
 	ended, m := c.ended, c.answer
 	c.request, c.answer = nil, message{}
 	calls.Put(c)

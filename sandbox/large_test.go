@@ -23,7 +23,7 @@ func TestLargeDoesNotStopSmall(t *testing.T) {
 		defer close(stop)
 		begin := time.Now()
 		for range 2 {
-			if got, err := l.call(ctx, large); err != nil || len(got) != len(large)-1 {
+			if got, _, err := l.call(ctx, large, false); err != nil || len(got) != len(large)-1 {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
 		}
@@ -38,7 +38,7 @@ func TestLargeDoesNotStopSmall(t *testing.T) {
 			default:
 			}
 			begin := time.Now()
-			if got, err := l.call(ctx, []byte("esmall")); err != nil || string(got) != "small" {
+			if got, _, err := l.call(ctx, []byte("esmall"), false); err != nil || string(got) != "small" {
 				t.Errorf("%q, %v", got, err)
 				return
 			}

@@ -59,14 +59,18 @@ func (q *quickLane) open(z *Zone, in, out sequence) {
 	q.out = sealer{out}
 }
 
-// try sends a request and waits for the answer, unless the lane is in use.
-func (q *quickLane) try(ctx context.Context, request []byte) (answer []byte, err error, done bool) {
+// try sends a request and waits for the answer, unless the lane is in use. See [Zone.CallOn] for on and wait.
+func (q *quickLane) try(ctx context.Context, request []byte, on bool) (answer []byte, wait func() ([]byte, error), err error, done bool) {
 	if len(request) > maxQuick || !q.mu.TryLock() {
-		return nil, nil, false
+		return nil, nil, nil, false
 	}
 	if q.isEnded {
 		q.mu.Unlock()
-		return nil, nil, false
+		return nil, nil, nil, false
+	}
+	ending := ctx // for how long the end of the zone is waited for
+	if on {
+		ending = context.Background()
 	}
 	q.lastID++
 	deadline, _ := ctx.Deadline()
@@ -75,12 +79,12 @@ func (q *quickLane) try(ctx context.Context, request []byte) (answer []byte, err
 	if err != nil {
 		q.mu.Unlock()
 		q.z.breakOff(err)
-		return nil, q.z.end(ctx), true
+		return nil, nil, q.z.end(ending), true
 	}
 	if err := writeRaw(q.w, sealed); err != nil {
 		q.mu.Unlock()
 		q.fail(err)
-		return nil, q.z.end(ctx), true
+		return nil, nil, q.z.end(ending), true
 	}
 
 	// Most answers come before a context could be told to wake this caller.
@@ -93,19 +97,22 @@ func (q *quickLane) try(ctx context.Context, request []byte) (answer []byte, err
 				defer context.AfterFunc(ctx, func() { q.wake.Write([]byte{1, 0, 0, 0, 0, 0, 0, 0}) })()
 			}
 			if !q.wait(ctx) {
+				if on {
+					return nil, func() ([]byte, error) { return q.drain(m) }, ctx.Err(), true
+				}
 				go q.drain(m)
-				return nil, ctx.Err(), true
+				return nil, nil, ctx.Err(), true
 			}
 		}
 		if whole, err = q.read(&m); err != nil {
 			q.mu.Unlock()
 			q.fail(err)
-			return nil, q.z.end(ctx), true
+			return nil, nil, q.z.end(ending), true
 		}
 	}
 	q.mu.Unlock()
 	answer, err = m.result()
-	return answer, err, true
+	return answer, nil, err, true
 }
 
 // quickAnswer is how long a caller who has a deadline, and one that is far, waits before he looks at his context, in
@@ -164,15 +171,17 @@ func (q *quickLane) read(m *message) (whole bool, err error) {
 }
 
 // drain reads the rest of the answer that the caller did not wait for, and gives the lane back.
-func (q *quickLane) drain(m message) {
-	defer q.mu.Unlock()
+func (q *quickLane) drain(m message) ([]byte, error) {
 	for whole := false; !whole; {
 		var err error
 		if whole, err = q.read(&m); err != nil {
+			q.mu.Unlock()
 			q.fail(err)
-			return
+			return nil, q.z.end(context.Background())
 		}
 	}
+	q.mu.Unlock()
+	return m.result()
 }
 
 func (q *quickLane) fail(err error) {

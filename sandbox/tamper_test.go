@@ -135,7 +135,7 @@ func TestTamperedRequests(t *testing.T) {
 	write(t, z.lanes[0], rawRecord(t, z.lanes[0], 1))
 	write(t, z.lanes[0], rawRecord(t, z.lanes[0], 2))
 	for range 4 {
-		if got, err := z.lanes[0].call(context.Background(), []byte("eon")); err != nil || string(got) != "on" {
+		if got, _, err := z.lanes[0].call(context.Background(), []byte("eon"), false); err != nil || string(got) != "on" {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
@@ -154,7 +154,7 @@ func TestTamperedAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			z := start(t, Config{Name: "test", Workers: 1})
 			tt.tamper(z)
-			if _, err := z.lanes[0].call(context.Background(), []byte("e")); !errors.Is(err, ErrEnded) {
+			if _, _, err := z.lanes[0].call(context.Background(), []byte("e"), false); !errors.Is(err, ErrEnded) {
 				t.Errorf("a call: %v", err)
 			}
 			if ended := waitForEnd(t, z); ended.Reason != ReasonPipe || !errors.Is(ended, tt.want) {

@@ -207,19 +207,32 @@ func (z *Zone) breakOff(err error) {
 //   - a [*HandlerError], [ErrPanicked] or [ErrTooLarge], as the handler did;
 //   - an [*EndedError], when the zone has ended or ends meanwhile: whether the handler has run is not known then.
 func (z *Zone) Call(ctx context.Context, request []byte) ([]byte, error) {
-	if len(request) > MaxPayload {
-		return nil, ErrTooLarge
-	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	answer, _, err := z.call(ctx, request, false)
+	return answer, err
+}
+
+// CallOn is Call for a request whose answer must be known in the end. If ctx ends before it is there, wait is returned
+// with the error of ctx; it waits on, and returns what Call would have. It must be called, once, and the request is in
+// use until it returns. Else wait is nil.
+func (z *Zone) CallOn(ctx context.Context, request []byte) (answer []byte, wait func() ([]byte, error), err error) {
+	return z.call(ctx, request, true)
+}
+
+// call is both. on says that the answer is not given up.
+func (z *Zone) call(ctx context.Context, request []byte, on bool) ([]byte, func() ([]byte, error), error) {
+	if len(request) > MaxPayload {
+		return nil, nil, ErrTooLarge
+	}
 	defer z.calls.Add(-1)
 	if z.calls.Add(1) == 1 && z.quick {
-		if answer, err, done := z.child.quick.try(ctx, request); done {
-			return answer, err
+		if answer, wait, err, done := z.child.quick.try(ctx, request, on); done {
+			return answer, wait, err
 		}
 	}
-	return z.pick().call(ctx, request)
+	return z.pick().call(ctx, request, on)
 }
 
 // pick returns the lane with the fewest calls on it.
