@@ -37,7 +37,7 @@ type journal struct {
 	// What is remembered outside of the file: the newest state in it.
 	remember func(lineage []byte, seq uint64) error
 	lineage  []byte
-	marked   time.Time     // when it was last written, or begun to be; of run
+	marked   time.Time     // when it was last written, or begun to be; with writing
 	unmarked atomic.Uint64 // the number to write; 0: none
 
 	saved atomic.Int64 // when the last change reached the disk, ms since the Unix epoch
@@ -56,7 +56,7 @@ type journal struct {
 	due    atomic.Bool  // it has that size
 
 	mu       sync.Mutex
-	waiting  map[uint64]*staged
+	waiting  map[uint64]*change
 	coming   int    // changes that are being staged, of those asked for since the last batch was taken
 	batches  uint64 // that were taken
 	folds    []wish // of those who wait for a file that is begun after they asked
@@ -71,8 +71,8 @@ type journal struct {
 	followed chan struct{} // follow has ended
 }
 
-// staged is a change on its way to the disk.
-type staged struct {
+// change is one on its way to the disk.
+type change struct {
 	seq   uint64
 	entry []byte
 	takes bool                    // something away: nobody may find it once this is answered, however early he asked
@@ -83,7 +83,7 @@ type staged struct {
 func (s *Stronghold) newJournal(zone *handle, f file, opened *protocol.Response) *journal {
 	j := &journal{zone: zone, disk: s.disk, file: f, path: s.path(vaultFile), log: s.log, keep: s.settings.Keep,
 		remember: s.state.setNewest, lineage: opened.Lineage, marked: time.Now(),
-		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, waiting: map[uint64]*staged{},
+		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, waiting: map[uint64]*change{},
 		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), behind: make(chan struct{}, 1),
 		done: make(chan struct{}), folded: make(chan struct{}), followed: make(chan struct{})}
 	j.foldAt.Store(foldSize(int64(opened.Base)))
@@ -118,83 +118,109 @@ func (j *journal) settle(last int64) error {
 	return j.disk.SyncFolder(filepath.Dir(j.path)) // the file itself may be as new
 }
 
-// change stages what an encoded request asks for, and answers when it is on the disk.
-func (j *journal) change(req []byte) *protocol.Response {
+// change stages what an encoded request asks for, and answers when it is on the
+// disk, or when ctx ends. What is staged goes on, since it must be committed or
+// aborted: done is called when nothing of it is under way any more.
+func (j *journal) change(ctx context.Context, req []byte, done func()) *protocol.Response {
+	latest := time.Now().Add(zoneTimeout)
+	if asked, ok := ctx.Deadline(); !ok || asked.After(latest) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, latest)
+		defer cancel()
+	}
 	j.gate.RLock()
 	j.mu.Lock()
 	j.coming++
 	since := j.batches
 	j.mu.Unlock()
-	// The asker's patience must not leave a change staged that nobody commits.
-	ctx, cancel := context.WithTimeout(context.Background(), zoneTimeout)
-	resp, err := j.zone.send(ctx, req)
-	cancel()
+	b, wait, err := j.zone.CallOn(ctx, j.zone.told(req))
+	if wait == nil {
+		defer done()
+		return j.staged(ctx, since, b, err)
+	}
+	go func() {
+		defer done()
+		stuck := time.AfterFunc(time.Until(latest), func() {
+			j.log.Error("zone does not answer; ending it")
+			j.zone.Close()
+		})
+		b, err := wait()
+		stuck.Stop()
+		j.staged(ctx, since, b, err)
+	}()
+	return tooLate()
+}
+
+func tooLate() *protocol.Response {
+	return protocol.Refuse(protocol.Status_OUTCOME_UNKNOWN, "it took longer than the asker waits")
+}
+
+// staged puts what the zone has staged in line, and waits until it is on the disk.
+// j.gate is held for reading, and given up here. since is the number of batches when
+// it was asked for.
+func (j *journal) staged(ctx context.Context, since uint64, b []byte, err error) *protocol.Response {
+	resp, err := decode(b, err)
+	var st *change
 	j.mu.Lock()
 	if since == j.batches {
 		j.coming--
 	}
-	j.mu.Unlock()
-	if err != nil {
-		defer kick(j.wake) // somebody may have waited for it
-		defer j.gate.RUnlock()
-		switch {
-		case errors.Is(err, sandbox.ErrEnded):
-			return protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed")
-		case errors.Is(err, context.DeadlineExceeded):
-			// It may still stage the change, after it was told to forget it.
-			j.log.Error("zone does not answer; ending it")
-			j.zone.Close()
-			return protocol.Refuse(protocol.Status_LOCKED, "the zone did not answer; nothing was changed")
-		}
-		j.log.Error("change not staged", "error", err)
-		j.mu.Lock()
-		j.hole = true
-		j.mu.Unlock()
-		return protocol.Refuse(protocol.Status_INTERNAL, "nothing was changed")
-	}
-	if resp.Change == nil {
-		j.gate.RUnlock()
-		kick(j.wake)
-		return resp
-	}
-	st := &staged{seq: resp.Change.Sequence, entry: resp.Change.Entry, takes: resp.Change.Takes, done: make(chan *protocol.Response, 1)}
-	j.mu.Lock()
-	if j.closing {
-		st.done <- protocol.Refuse(protocol.Status_LOCKED, "it was locked meanwhile; nothing was changed")
-	} else {
+	switch {
+	case err != nil:
+		j.hole = j.hole || !errors.Is(err, sandbox.ErrEnded)
+	case resp.Change != nil && j.closing:
+		err = errLocking
+	case resp.Change != nil:
+		st = &change{seq: resp.Change.Sequence, entry: resp.Change.Entry, takes: resp.Change.Takes, done: make(chan *protocol.Response, 1)}
 		j.waiting[st.seq] = st
 	}
 	j.mu.Unlock()
 	j.gate.RUnlock()
-	// Who is alone writes himself: to wake another, and to be woken, takes as long as the zone did.
-	if j.writing.TryLock() {
-		more := j.lead()
-		j.writing.Unlock()
-		if more {
-			kick(j.wake)
-		}
-	} else {
-		kick(j.wake)
+	if st == nil || !j.writeAlone(st) {
+		kick(j.wake) // also if there is nothing to write: somebody may have waited for it
 	}
-	if refusal := <-st.done; refusal != nil {
-		return refusal
+	switch {
+	case errors.Is(err, sandbox.ErrEnded):
+		return protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed")
+	case errors.Is(err, errLocking):
+		return protocol.Refuse(protocol.Status_LOCKED, "it was locked meanwhile; nothing was changed")
+	case err != nil:
+		j.log.Error("change not staged", "error", err)
+		return protocol.Refuse(protocol.Status_INTERNAL, "nothing was changed")
+	case st == nil:
+		return resp
+	}
+	select {
+	case refusal := <-st.done:
+		if refusal != nil {
+			return refusal
+		}
+	case <-ctx.Done():
+		return tooLate()
 	}
 	resp.Change = nil
 	return resp
 }
 
-// lead writes a batch, and says whether there is more to do. j.writing is held.
-func (j *journal) lead() (more bool) {
-	j.mu.Lock()
-	closing := j.closing
-	j.mu.Unlock()
-	if closing {
-		return true // run does the rest: the file may be closed
+// writeAlone writes a change if no other waits and nobody writes: to wake run, and
+// to be woken by it, takes as long as the zone did. What is to be committed before it
+// is answered is for run, since a zone that is stuck keeps nobody waiting.
+func (j *journal) writeAlone(st *change) bool {
+	if st.takes || !j.writing.TryLock() {
+		return false
 	}
-	j.write(false)
+	defer j.writing.Unlock()
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	return len(j.waiting) > 0 || j.hole || j.fresh != nil || j.closing
+	alone := len(j.waiting) == 1 && j.waiting[j.next] == st && j.coming <= 1 && !j.closing // run does the rest then
+	if alone {
+		j.coming, j.batches = 0, j.batches+1
+		delete(j.waiting, st.seq)
+	}
+	j.mu.Unlock()
+	if alone {
+		j.writeBatch([]*change{st}, false)
+	}
+	return alone
 }
 
 func kick(c chan struct{}) {
@@ -234,14 +260,18 @@ func (j *journal) writeAll() (closing bool) {
 // do. gated says that j.gate is held for writing. j.writing is held.
 func (j *journal) write(gated bool) (wrote, closing bool) {
 	batch, hole, closing := j.take()
-	var err error
-	switch {
-	case len(batch) > 0:
-		err = j.append(batch)
-	case hole:
-		err = errNotStaged
-	default:
+	if len(batch) == 0 && !hole {
 		return false, closing
+	}
+	j.writeBatch(batch, gated)
+	return true, closing
+}
+
+// writeBatch writes a batch, or undoes it; an empty one stands for a hole.
+func (j *journal) writeBatch(batch []*change, gated bool) {
+	err := errNotStaged
+	if len(batch) > 0 {
+		err = j.append(batch)
 	}
 	if err != nil {
 		if !gated {
@@ -250,7 +280,6 @@ func (j *journal) write(gated bool) (wrote, closing bool) {
 		}
 		j.undo(batch, err)
 	}
-	return true, closing
 }
 
 var errNotStaged = errors.New("local: a change was not staged")
@@ -258,7 +287,7 @@ var errNotStaged = errors.New("local: a change was not staged")
 // take returns the changes that can be written now: those whose numbers follow
 // on what is written. There are none while more come than wait: so half of many
 // callers are written while the others are staged.
-func (j *journal) take() (batch []*staged, hole, closing bool) {
+func (j *journal) take() (batch []*change, hole, closing bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.waiting) < j.coming {
@@ -288,7 +317,7 @@ func (e *syncError) Unwrap() error { return e.error }
 // zone commits it before it looks at anything else. What it has begun to do already
 // it may do with the state before: so a change that takes something away is committed
 // before anybody is let go.
-func (j *journal) append(batch []*staged) error {
+func (j *journal) append(batch []*change) error {
 	size := batchHead
 	for _, st := range batch {
 		size += len(st.entry)
@@ -372,7 +401,7 @@ func (j *journal) follow() {
 // it, in the file and in the zone. If that fails too, or if nobody knows what the
 // file holds, the zone is ended: what it would answer may not be what the file
 // says. j.gate is held for writing.
-func (j *journal) undo(batch []*staged, cause error) {
+func (j *journal) undo(batch []*change, cause error) {
 	j.mu.Lock()
 	for _, st := range j.waiting {
 		batch = append(batch, st)

@@ -218,7 +218,10 @@ func (s *Stronghold) ask(ctx context.Context, req *protocol.Request) (*protocol.
 // change has the zone stage a change, writes it to the disk and answers. It goes
 // on when the asker leaves, since what is staged must be committed or aborted.
 func (s *Stronghold) change(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
-	b, err := protocol.Marshal(req) // here, where the stack is large enough for it
+	b, err := protocol.Marshal(req)
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -230,17 +233,7 @@ func (s *Stronghold) change(ctx context.Context, req *protocol.Request) (*protoc
 	}
 	s.running.Add(1)
 	s.mu.RUnlock()
-	answer := make(chan *protocol.Response, 1)
-	go func() {
-		defer s.running.Done()
-		answer <- j.change(b)
-	}()
-	select {
-	case resp := <-answer:
-		return resp, nil
-	case <-ctx.Done():
-		return protocol.Refuse(protocol.Status_OUTCOME_UNKNOWN, "it took longer than the asker waits"), nil
-	}
+	return j.change(ctx, b, s.running.Done), nil
 }
 
 // statusTimeout is how long a status waits for a zone that may be stuck.

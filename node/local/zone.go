@@ -42,11 +42,21 @@ func call(ctx context.Context, zone *handle, req *protocol.Request) (*protocol.R
 }
 
 // send is call for a request that is encoded.
-func (zone *handle) send(ctx context.Context, b []byte) (_ *protocol.Response, err error) {
+func (zone *handle) send(ctx context.Context, b []byte) (*protocol.Response, error) {
+	return decode(zone.Call(ctx, zone.told(b)))
+}
+
+// told is b, with what the zone is told besides.
+func (zone *handle) told(b []byte) []byte {
 	if seq := zone.durable.Load(); seq != 0 {
 		b = protocol.AppendDurable(b, seq)
 	}
-	if b, err = zone.Call(ctx, b); err != nil {
+	return b
+}
+
+// decode reads what the zone has answered.
+func decode(b []byte, err error) (*protocol.Response, error) {
+	if err != nil {
 		return nil, err
 	}
 	resp := new(protocol.Response)
