@@ -339,6 +339,9 @@ func (tx *Tx) Stat(p Place) (*Record, error) {
 
 // find is DB.find with the staged changes on top.
 func (tx *Tx) find(p Place) (*Record, Place, error) {
+	if err := tx.reach(p.Client); err != nil {
+		return nil, p, err
+	}
 	if err := tx.learn(p); err != nil {
 		return nil, p, err
 	}
@@ -414,6 +417,9 @@ type Value struct {
 // Put writes a record at p. What is there is replaced if overwrite says so, else
 // [ErrExists]. It returns the place, with the number that a head was given.
 func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
+	if err := tx.reach(p.Client); err != nil {
+		return p, err
+	}
 	if err := tx.learn(p); err != nil {
 		return p, err
 	}
@@ -487,6 +493,9 @@ func (tx *Tx) add(p Place, e Edit) (err error) {
 	if e.Purge {
 		tx.edits = append(tx.edits, e)
 		return nil
+	}
+	if err := tx.reach(p.Client); err != nil {
+		return err
 	}
 	c, v := tx.committed(p)
 	newClient := p.ClientName != nil && (c == nil || c.name == nil || c.heard)

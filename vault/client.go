@@ -8,16 +8,17 @@ func (db *DB) HasClient(id ID) bool {
 		return db.tx.HasClient(id)
 	}
 	_, ok := get(db.clients, id)
-	return ok
+	return ok || db.isAway(id)
 }
 
 // ClientStat is a client, and how much it holds.
 type ClientStat struct {
 	Place   Place // of the client alone
 	Vaults  int
-	Records int // not counting what was revoked
-	Values  int // of its store
-	Bytes   int // of these, with their keys
+	Records int  // not counting what was revoked
+	Values  int  // of its store
+	Bytes   int  // of these, with their keys
+	Away    bool // it is not loaded: what it holds is not known
 }
 
 // Clients returns up to limit clients in the order of their ids: those after the
@@ -27,17 +28,20 @@ func (db *DB) Clients(after ID, limit int) (page []ClientStat, more bool, err er
 	func() {
 		db.mu.RLock()
 		defer db.mu.RUnlock()
-		db.clients.Ascend(item[*client]{id: after}, func(it item[*client]) bool {
-			if it.id == after && after != (ID{}) {
+		db.everyone(after, func(id ID, c *client, name []byte) bool {
+			switch {
+			case id == after && after != (ID{}):
 				return true
-			}
-			if len(page) == limit {
+			case len(page) == limit:
 				more = true
 				return false
 			}
-			s := ClientStat{Place: Place{Client: it.id}, Vaults: it.v.vaults.Len(), Values: it.v.store.Len(), Bytes: it.v.bytes}
-			it.v.vaults.Scan(func(v item[*vault]) bool { s.Records += v.v.live; return true })
-			page, names = append(page, s), append(names, it.v.name)
+			s := ClientStat{Place: Place{Client: id}, Away: c == nil}
+			if c != nil {
+				s.Vaults, s.Values, s.Bytes = c.vaults.Len(), c.store.Len(), c.bytes
+				c.vaults.Scan(func(v item[*vault]) bool { s.Records += v.v.live; return true })
+			}
+			page, names = append(page, s), append(names, name)
 			return true
 		})
 	}()
@@ -47,6 +51,25 @@ func (db *DB) Clients(after ID, limit int) (page []ClientStat, more bool, err er
 		}
 	}
 	return page, more, nil
+}
+
+// everyone visits clients in the order of their ids, from one on; c is nil for one that
+// is not loaded. db.mu is held.
+func (db *DB) everyone(from ID, visit func(id ID, c *client, name []byte) bool) {
+	away := db.away.Iter()
+	defer away.Release()
+	left, stopped := away.Seek(item[[]byte]{id: from}), false
+	until := func(id ID, all bool) bool {
+		for ; left && !stopped && (all || away.Item().id.less(id)); left = away.Next() {
+			stopped = !visit(away.Item().id, nil, away.Item().v)
+		}
+		return !stopped
+	}
+	db.clients.Ascend(item[*client]{id: from}, func(it item[*client]) bool {
+		stopped = !until(it.id, false) || !visit(it.id, it.v, it.v.name)
+		return !stopped
+	})
+	until(ID{}, true)
 }
 
 // HasClient says whether there is a client with this id as this change sees it.
@@ -60,7 +83,7 @@ func (tx *Tx) HasClient(id ID) bool {
 		}
 	}
 	_, ok := get(tx.db.clients, id)
-	return ok
+	return ok || tx.db.isAway(id)
 }
 
 // CreateClient makes a client that holds nothing, or returns [ErrExists]. Writing
@@ -88,10 +111,14 @@ func (tx *Tx) PurgeClient(id ID) error {
 
 // purge takes a client out of what is committed.
 func (db *DB) purge(id ID) {
-	c, ok := get(db.clients, id)
-	if !ok {
-		return
+	db.away.Delete(item[[]byte]{id: id})
+	if c, ok := get(db.clients, id); ok {
+		db.remove(id, c)
 	}
+}
+
+// remove takes what a client has out of what is committed.
+func (db *DB) remove(id ID, c *client) {
 	c.store.Scan(func(it *Item) bool {
 		if it.Expires != 0 {
 			db.expiries.Delete(expiry{it.Expires, id, string(it.Key)})

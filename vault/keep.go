@@ -23,6 +23,9 @@ func (tx *Tx) Keep(p Place, n uint64) error {
 	if err := tx.learn(p); err != nil {
 		return err
 	}
+	if err := tx.reach(p.Client); err != nil {
+		return err
+	}
 	if p.VaultName == nil || !tx.there(p) {
 		return ErrNotFound
 	}
@@ -78,6 +81,9 @@ func (db *DB) Versions(p Place) (keep, next uint64, err error) {
 		if v, ok := get(c.vaults, p.Vault); ok {
 			return v.keep, v.next, nil
 		}
+	}
+	if db.isAway(p.Client) {
+		return 0, 0, ErrNotLoaded
 	}
 	return 0, 0, ErrNotFound
 }

@@ -15,8 +15,11 @@ type Cursor [3]ID
 // List returns up to limit records in the order of their ids: those after the
 // cursor, of one client if inClient is not nil, of one vault in it if inVault is
 // not nil, with this hint if it is not nil. more says that the page is full; the next one begins after its last
-// record. Tombstones are left out.
+// record. Tombstones are left out, and so are clients that are not loaded; of one of these alone it is [ErrNotLoaded].
 func (db *DB) List(inClient, inVault *ID, hint []byte, after Cursor, limit int) (page []Listed, more bool, err error) {
+	if inClient != nil && db.IsAway(*inClient) {
+		return nil, false, ErrNotLoaded
+	}
 	records := db.collect(inClient, inVault, hint, after, limit+1)
 	if len(records) > limit {
 		records, more = records[:limit], true

@@ -74,7 +74,7 @@ func (db *DB) Get(clientID ID, key []byte) (*Item, error) {
 	}
 	c, ok := get(db.clients, clientID)
 	if !ok {
-		return nil, ErrNotFound
+		return nil, db.absent(clientID)
 	}
 	it, ok := c.store.Get(&Item{Key: key})
 	if !ok || it.expired(db.now().UnixMilli()) {
@@ -91,7 +91,7 @@ func (db *DB) Items(clientID ID, prefix, after []byte, limit int) (page []*Item,
 	defer db.mu.RUnlock()
 	c, ok := get(db.clients, clientID)
 	if !ok {
-		return nil, false, ErrNotFound
+		return nil, false, db.absent(clientID)
 	}
 	now := db.now().UnixMilli()
 	from := after
@@ -163,6 +163,9 @@ func (db *DB) putItem(clientID ID, c *client, it *Item) {
 
 // Item returns the item at key as this change sees it, or [ErrNotFound].
 func (tx *Tx) Item(clientID ID, key []byte) (*Item, error) {
+	if err := tx.reach(clientID); err != nil {
+		return nil, err
+	}
 	found := tx.item(clientID, key)
 	if found == nil || found.Removed || found.expired(tx.stamp.UnixMilli) {
 		return nil, ErrNotFound

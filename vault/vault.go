@@ -66,6 +66,7 @@ type shared struct {
 
 	mu       sync.RWMutex // of what is committed: held for writing only as long as that takes
 	clients  *tree[*client]
+	away     *tree[[]byte]         // sealed names of clients that are not loaded
 	expiries *btree.BTreeG[expiry] // of all stores, soonest first
 	done     uint64                // of the last change that was committed
 	purged   []*client             // whose records are still to be overwritten
@@ -118,7 +119,7 @@ func get[T any](t *tree[T], id ID) (v T, ok bool) {
 // opened secrets lie in arena. The DB owns neither.
 func New(arena *memory.Arena, key *memory.Secret, device [8]byte) *DB {
 	return &DB{shared: &shared{arena: arena, key: key, device: device, now: time.Now,
-		clients: newTree[*client](), expiries: newExpiries(), wiped: make(chan struct{}, 1),
+		clients: newTree[*client](), away: newTree[[]byte](), expiries: newExpiries(), wiped: make(chan struct{}, 1),
 		limits: Limits{}.withDefaults()}}
 }
 
@@ -153,7 +154,7 @@ func (db *DB) find(p Place) (*Record, Place, error) {
 	defer db.mu.RUnlock()
 	c, ok := get(db.clients, p.Client)
 	if !ok {
-		return nil, p, ErrNotFound
+		return nil, p, db.absent(p.Client)
 	}
 	v, ok := get(c.vaults, p.Vault)
 	if !ok {

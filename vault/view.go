@@ -13,6 +13,7 @@ type View struct {
 type ClientView struct {
 	ID     ID
 	Name   []byte // sealed; nil when not known
+	Away   bool   // it is not loaded: the file that the DB came from has it
 	Vaults []VaultView
 	store  *store
 }
@@ -85,12 +86,15 @@ func (db *DB) Freeze() *View {
 	db.mu.Lock() // a copy marks the original as shared
 	defer db.mu.Unlock()
 	view := &View{Sequence: db.done}
-	db.clients.Scan(func(c item[*client]) bool {
-		cv := ClientView{ID: c.id, Name: c.v.name, store: c.v.store.Copy()}
-		c.v.vaults.Scan(func(v item[*vault]) bool {
-			cv.Vaults = append(cv.Vaults, VaultView{v.id, v.v.name, v.v.next, v.v.keep, v.v.records.copy()})
-			return true
-		})
+	db.everyone(ID{}, func(id ID, c *client, name []byte) bool {
+		cv := ClientView{ID: id, Name: name, Away: c == nil}
+		if c != nil {
+			cv.store = c.store.Copy()
+			c.vaults.Scan(func(v item[*vault]) bool {
+				cv.Vaults = append(cv.Vaults, VaultView{v.id, v.v.name, v.v.next, v.v.keep, v.v.records.copy()})
+				return true
+			})
+		}
 		view.Clients = append(view.Clients, cv)
 		return true
 	})
