@@ -104,7 +104,7 @@ func filled(t testing.TB, home string, n int) (public []byte) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := snapshot.Write(f, keys, h, db.Freeze()); err != nil {
+	if _, err := snapshot.Write(f, keys, h, db.Freeze(), nil); err != nil {
 		t.Fatal(err)
 	}
 	return made.Public

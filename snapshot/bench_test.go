@@ -60,7 +60,7 @@ func inTurns(b *testing.B, ours, theirs func() error) {
 func BenchmarkOpen(b *testing.B) {
 	k, h, db := manyRecords(b)
 	var file bytes.Buffer
-	j, err := Write(&file, k, h, db.Freeze())
+	j, err := Write(&file, k, h, db.Freeze(), nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -99,14 +99,14 @@ func BenchmarkSave(b *testing.B) {
 		b.Fatal(err)
 	}
 	var out bytes.Buffer
-	if j, err := Write(&out, k, h, db.Freeze()); err != nil {
+	if j, err := Write(&out, k, h, db.Freeze(), nil); err != nil {
 		b.Fatal(err)
 	} else {
 		j.Close()
 	}
 	plain := make([]byte, out.Len())
 	inTurns(b, func() error {
-		j, err := Write(io.Discard, k, h, db.Freeze())
+		j, err := Write(io.Discard, k, h, db.Freeze(), nil)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -219,13 +220,9 @@ const (
 	editKeep   = 'k' // has a vault keep its last versions
 )
 
-func appendChange(b []byte, c *vault.Change) []byte {
-	b = binary.BigEndian.AppendUint64(b, c.Sequence)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(c.Edits)))
-	for i := range c.Edits {
-		e := &c.Edits[i]
-		b = append(b, e.Client[:]...)
-		b = appendName(b, e.ClientName)
+func appendEdits(b []byte, edits []*vault.Edit) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(edits)))
+	for _, e := range edits {
 		switch {
 		case e.Purge:
 			b = append(b, editPurge)
@@ -250,10 +247,13 @@ func appendChange(b []byte, c *vault.Change) []byte {
 	return b
 }
 
-func (d *decoder) change() (*vault.Change, error) {
-	c := &vault.Change{Sequence: d.u64()}
+// edits reads the edits of a part.
+func (d *decoder) edits(p *part) ([]vault.Edit, error) {
+	var edits []vault.Edit
+	gone := false
 	for n := d.u32(); n > 0 && d.err == nil; n-- {
-		e := vault.Edit{Client: d.id(), ClientName: d.name()}
+		e := vault.Edit{Client: p.client, ClientName: p.name}
+		gone = false
 		switch d.u8() {
 		case editRecord:
 			e.Vault, e.VaultName = d.id(), d.name()
@@ -268,17 +268,73 @@ func (d *decoder) change() (*vault.Change, error) {
 			e.Item = d.item(true)
 		case editClient:
 		case editPurge:
-			e.Purge = true
-			if e.ClientName != nil {
-				d.fail()
-			}
+			e.ClientName, e.Purge, gone = nil, true, true
 		default:
 			d.fail()
 		}
-		c.Edits = append(c.Edits, e)
+		edits = append(edits, e)
 	}
-	if len(c.Edits) == 0 { // nobody writes one
+	if len(edits) == 0 || gone != p.gone { // nobody writes one
 		d.fail()
 	}
-	return c, d.end()
+	return edits, d.end()
+}
+
+// entry is a change as it stands in the journal: a part for each client, which opens for itself.
+type entry struct {
+	sequence uint64
+	parts    []part // in the order of their clients
+}
+
+// part is what a change does to one client. What becomes of that is said outside of
+// what is sealed, for those who do not open it.
+type part struct {
+	client vault.ID
+	name   []byte // sealed; nil when known already, not known at all, or gone
+	gone   bool   // the client is not there any more
+	sealed []byte // edits
+}
+
+func appendEntry(b []byte, e *entry) []byte {
+	b = binary.BigEndian.AppendUint64(b, e.sequence)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(e.parts)))
+	for i := range e.parts {
+		p := &e.parts[i]
+		b = append(b, p.client[:]...)
+		b = appendName(b, p.name)
+		gone := byte(0)
+		if p.gone {
+			gone = 1
+		}
+		b = append(b, gone)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(p.sealed)))
+		b = append(b, p.sealed...)
+	}
+	return b
+}
+
+// decodeEntry is appendEntry the other way round. What it returns has pieces of b.
+func decodeEntry(b []byte) (*entry, error) {
+	r := bytes.NewReader(b)
+	d := decoder{r: r}
+	e := &entry{sequence: d.u64()}
+	for n := d.u32(); n > 0 && d.err == nil; n-- {
+		p := part{client: d.id(), name: d.name()}
+		gone := d.u8()
+		p.gone = gone == 1
+		size := d.limit(int(d.u32()), r.Len())
+		if last := len(e.parts) - 1; gone > 1 || p.gone && p.name != nil || last >= 0 && bytes.Compare(e.parts[last].client[:], p.client[:]) >= 0 {
+			d.fail()
+		}
+		if d.err == nil {
+			at := len(b) - r.Len()
+			p.sealed = b[at : at+size]
+			r.Seek(int64(size), io.SeekCurrent)
+		}
+		e.parts = append(e.parts, p)
+	}
+	if len(e.parts) == 0 { // nobody writes one
+		d.fail()
+	}
+	return e, d.end()
 }

@@ -129,7 +129,7 @@ func TestFormat(t *testing.T) {
 		purposes = append(purposes, row[0])
 	}
 	var used []string
-	for _, file := range []string{"header.go", "journal.go", "read.go", "write.go", "snapshot.go", "slot.go", "stream.go"} {
+	for _, file := range []string{"header.go", "journal.go", "read.go", "replay.go", "rest.go", "write.go", "snapshot.go", "slot.go", "stream.go"} {
 		src, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -1,12 +1,12 @@
 package snapshot
 
 import (
-	"bufio"
 	"bytes"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stronghold-go/stronghold/vault"
@@ -51,7 +51,7 @@ func (k *Keys) again(t testing.TB) *Keys {
 
 // readBelow reads a file as Read does once a slot has given it these keys.
 func readBelow(t testing.TB, k *Keys, file []byte) (*State, error) {
-	in := &blocks{r: bufio.NewReader(bytes.NewReader(file))}
+	in := newBlocks(bytes.NewReader(file))
 	h, mac, err := ReadHeader(in)
 	if err != nil {
 		return nil, in.explain(err)
@@ -95,7 +95,7 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("what was recovered reads otherwise")
 		}
 		var out bytes.Buffer
-		j, err := Write(&out, s.Keys, s.Header, s.DB.Freeze())
+		j, err := Write(&out, s.Keys, s.Header, s.DB.Freeze(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,15 +124,36 @@ func clients(t testing.TB, db *vault.DB) []byte {
 	return out.Bytes()
 }
 
-func FuzzChange(f *testing.F) {
+func FuzzEntry(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d := &decoder{r: bytes.NewReader(b)}
-		c, err := d.change()
+		e, err := decodeEntry(b)
 		if err != nil {
 			return
 		}
-		if got := appendChange(nil, c); !bytes.Equal(got, b) {
+		if got := appendEntry(nil, e); !bytes.Equal(got, b) {
 			t.Errorf("read and written again: %x", got)
+		}
+	})
+}
+
+// The first byte says whether the client is gone after it.
+func FuzzEdits(f *testing.F) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) == 0 {
+			return
+		}
+		p := &part{gone: b[0] == 1}
+		d := &decoder{r: bytes.NewReader(b[1:])}
+		edits, err := d.edits(p)
+		if err != nil {
+			return
+		}
+		list := byClient(edits)
+		if got := appendEdits(nil, list[0]); !bytes.Equal(got, b[1:]) || len(list) != 1 {
+			t.Errorf("read and written again: %x", got)
+		}
+		if got := partOf(list[0]); got.gone != p.gone {
+			t.Errorf("gone: %v", got.gone)
 		}
 	})
 }
@@ -144,14 +165,52 @@ func FuzzClient(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s := &State{DB: vault.New(k.arena, records, [8]byte{})}
-		if _, err := s.loadClient(bytes.NewReader(b)); err != nil {
+		db := vault.New(k.arena, records, [8]byte{})
+		if _, _, err := loadClient(bytes.NewReader(b), db); err != nil {
 			return
 		}
-		if got := clients(t, s.DB); !bytes.Equal(got, b) {
+		if got := clients(t, db); !bytes.Equal(got, b) {
 			t.Errorf("read and written again: %x", got)
 		}
 	})
+}
+
+// plainEntry is the plaintext of an entry of these changes, plainEdits that of a part of one.
+func plainEntry(changes ...*vault.Change) []byte {
+	e := entry{sequence: changes[0].Sequence}
+	for _, c := range changes {
+		for _, edits := range byClient(c.Edits) {
+			p := partOf(edits)
+			p.sealed = sealedOf(40)
+			e.parts = append(e.parts, p)
+		}
+	}
+	slices.SortFunc(e.parts, func(a, b part) int { return bytes.Compare(a.client[:], b.client[:]) })
+	return appendEntry(nil, &e)
+}
+
+func plainEdits(c *vault.Change) []byte {
+	edits := byClient(c.Edits)[0]
+	gone := byte(0)
+	if partOf(edits).gone {
+		gone = 1
+	}
+	return appendEdits([]byte{gone}, edits)
+}
+
+// client stages and commits a change of a client as a whole.
+func client(t testing.TB, db *vault.DB, name string, change func(*vault.Tx, vault.Place) error) *vault.Change {
+	t.Helper()
+	c, err := db.Stage(func(tx *vault.Tx) error {
+		return change(tx, vault.Place{Client: vault.ClientID([]byte(name)), ClientName: []byte(name)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Commit(c.Sequence); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // seeds are what each target begins with.
@@ -176,7 +235,8 @@ func seeds(t testing.TB) map[string]map[string][]byte {
 	keeps := keep(t, db, "c/v", 1)
 	set(t, db, "c/v/@head", "secret")
 	big, _ := write(t, k, h, db)
-	c3 := append(appendChange(nil, b), 0)
+	made := client(t, db, "new", (*vault.Tx).CreateClient)
+	gone := client(t, db, "new", func(tx *vault.Tx, p vault.Place) error { return tx.PurgeClient(p.Client) })
 	view := db.Freeze()
 	plain := make([][]byte, len(view.Clients))
 	for i := range plain {
@@ -198,9 +258,12 @@ func seeds(t testing.TB) map[string]map[string][]byte {
 		"FuzzRead": {
 			"empty": empty, "small": small, "one-entry": one, "entries": two, "cut": two[:len(two)-1], "torn": append(bytes.Clone(one), make([]byte, 5000)...), "big": big,
 		},
-		"FuzzChange": {
-			"record": appendChange(nil, a), "version": appendChange(nil, b), "tombstone": appendChange(nil, c), "item": appendChange(nil, d),
-			"removed-item": appendChange(nil, e), "keep": appendChange(nil, keeps), "trailing": c3, "many-edits": append(make([]byte, 8), 255, 255, 255, 255),
+		"FuzzEntry": {
+			"a-part": plainEntry(a), "parts": plainEntry(a, d, gone), "trailing": append(plainEntry(b), 0), "many-parts": append(make([]byte, 8), 255, 255, 255, 255),
+		},
+		"FuzzEdits": {
+			"record": plainEdits(a), "version": plainEdits(b), "tombstone": plainEdits(c), "item": plainEdits(d), "removed-item": plainEdits(e),
+			"keep": plainEdits(keeps), "client": plainEdits(made), "purge": plainEdits(gone), "trailing": append(plainEdits(b), 0), "many-edits": {0, 255, 255, 255, 255},
 		},
 		"FuzzClient": {
 			"vaults": plain[0], "store": plain[1], "cut": plain[0][:len(plain[0])-1], "nothing": append(make([]byte, 24+2), make([]byte, 8)...),

@@ -1,58 +1,125 @@
 package snapshot
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
+	"slices"
 
 	"github.com/stronghold-go/stronghold/procedures/primitive"
 	"github.com/stronghold-go/stronghold/sandbox/memory"
 	"github.com/stronghold-go/stronghold/vault"
 )
 
-// Journal seals changes for the end of one file. Each time it begins, and after
-// each [Journal.Restart], entries get a new key, derived with 32 random bytes
-// that are written first; within a key they are counted. So two copies of a file
-// that go different ways never use a nonce twice.
+// Journal seals changes for the end of one file, and knows what is before its end.
+// Each time it begins, and after each [Journal.Restart], entries get a new key, derived
+// with 32 random bytes that are written first; within a key they are counted. So two
+// copies of a file that go different ways never use a nonce twice.
 //
 // An entry authenticates the tag of the one before it, the first one that of the
 // index: entries cannot be reordered, repeated, left out or moved between files.
+// Within an entry, what is of one client is sealed for itself.
 // It is not safe for concurrent use.
 type Journal struct {
-	keys *Keys
-	file [idSize]byte
-	last [tagSize]byte // of the last entry, or of the index
+	keys     *Keys
+	file     [idSize]byte
+	base     int64                // where it begins
+	first    [tagSize]byte        // of the index
+	sections map[vault.ID]section // before it; never changed
+	touched  map[vault.ID]bool    // clients that an entry is about, or would have been
 
-	key *memory.Secret // of the session; nil before its first entry
-	n   uint64
+	last [tagSize]byte  // of the last entry, or of the index
+	key  *memory.Secret // of the session; nil before its first entry
+	n    uint64
+}
+
+// newJournal is the journal of a file that ends with its index.
+func newJournal(k *Keys, file [idSize]byte, base int64, tag [tagSize]byte, sections map[vault.ID]section) *Journal {
+	return &Journal{keys: k, file: file, base: base, first: tag, last: tag, sections: sections, touched: map[vault.ID]bool{}}
 }
 
 // Seal returns what to append to the file for the change, in the order of the
 // changes' numbers.
-func (j *Journal) Seal(c *vault.Change) ([]byte, error) { return j.seal(appendChange(nil, c)) }
-
-func (j *Journal) seal(plain []byte) ([]byte, error) {
-	var out []byte
-	if j.key == nil {
-		salt := make([]byte, saltSize)
-		rand.Read(salt)
-		key, err := j.session(salt)
-		if err != nil {
-			return nil, err
-		}
-		j.key, j.n = key, 0
-		out = append(appendBlockHead(out, blockSession, saltSize), salt...)
+func (j *Journal) Seal(c *vault.Change) ([]byte, error) {
+	out, err := j.begin()
+	if err != nil {
+		return nil, err
 	}
+	e := entry{sequence: c.Sequence}
+	for _, edits := range byClient(c.Edits) {
+		p := partOf(edits)
+		nonce := partNonce(j.n, len(e.parts))
+		p.sealed = j.sealUnder(nil, &nonce, appendEdits(nil, edits), p.client[:])
+		e.parts = append(e.parts, p)
+		j.touched[p.client] = true
+	}
+	return j.seal(out, appendEntry(nil, &e)), nil
+}
+
+// begin returns what stands before the first entry of a session, nothing before others.
+func (j *Journal) begin() ([]byte, error) {
+	if j.key != nil {
+		return nil, nil
+	}
+	salt := make([]byte, saltSize)
+	rand.Read(salt)
+	key, err := j.keys.session(salt, j.file)
+	if err != nil {
+		return nil, err
+	}
+	j.key, j.n = key, 0
+	return append(appendBlockHead(nil, blockSession, saltSize), salt...), nil
+}
+
+// seal appends an entry with this plaintext.
+func (j *Journal) seal(out, plain []byte) []byte {
 	out = appendBlockHead(out, blockEntry, int64(len(plain)+tagSize))
 	nonce := entryNonce(j.n)
 	j.n++
+	out = j.sealUnder(out, &nonce, plain, j.last[:])
+	copy(j.last[:], out[len(out)-tagSize:])
+	return out
+}
+
+// sealUnder seals under the session's key.
+func (j *Journal) sealUnder(out []byte, nonce *[12]byte, plain, ad []byte) []byte {
 	memory.Erase(func() {
 		j.key.Use(func(key []byte) error {
-			out = primitive.ChaChaSeal(out, (*[32]byte)(key), &nonce, plain, j.last[:])
+			out = primitive.ChaChaSeal(out, (*[32]byte)(key), nonce, plain, ad)
 			return nil
 		})
 	})
-	copy(j.last[:], out[len(out)-tagSize:])
-	return out, nil
+	return out
+}
+
+// byClient are the edits of each client, in the order of the clients.
+func byClient(edits []vault.Edit) (groups [][]*vault.Edit) {
+	all := make([]*vault.Edit, len(edits))
+	for i := range edits {
+		all[i] = &edits[i]
+	}
+	slices.SortStableFunc(all, func(a, b *vault.Edit) int { return bytes.Compare(a.Client[:], b.Client[:]) })
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].Client == all[0].Client {
+			n++
+		}
+		groups, all = append(groups, all[:n]), all[n:]
+	}
+	return groups
+}
+
+// partOf is what is said of a client's edits outside of them.
+func partOf(edits []*vault.Edit) part {
+	p := part{client: edits[0].Client}
+	for _, e := range edits {
+		if p.gone = e.Purge; p.gone {
+			p.name = nil
+		} else if e.ClientName != nil {
+			p.name = e.ClientName
+		}
+	}
+	return p
 }
 
 // Tag identifies the journal's end: what the next entry authenticates.
@@ -73,11 +140,16 @@ func (j *Journal) Close() {
 	}
 }
 
-func (j *Journal) session(salt []byte) (*memory.Secret, error) {
-	return j.keys.derive("journal", salt, j.file[:])
+// session is the key of a session of a file's journal.
+func (k *Keys) session(salt []byte, file [idSize]byte) (*memory.Secret, error) {
+	return k.derive("journal", salt, file[:])
 }
 
-func entryNonce(n uint64) (nonce [12]byte) {
+// entryNonce is the nonce of an entry of a session, the partNonce of one of its parts.
+func entryNonce(n uint64) (nonce [12]byte) { return partNonce(n, -1) }
+
+func partNonce(n uint64, part int) (nonce [12]byte) {
+	binary.BigEndian.PutUint32(nonce[:], uint32(part+1))
 	binary.BigEndian.PutUint64(nonce[4:], n)
 	return nonce
 }

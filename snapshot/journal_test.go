@@ -146,9 +146,9 @@ func TestSectionsDoNotMix(t *testing.T) {
 		isDamaged(t, err, where)
 	}
 	refused("a section left out", "index", list[0], list[1], list[3])
-	refused("sections swapped", "index", list[1], list[0], list[2], list[3])
+	refused("sections swapped", "client section", list[1], list[0], list[2], list[3])
 	refused("a section twice", "index", list[0], list[0], list[1], list[2], list[3])
-	refused("a section of another file", "index", list[0], theirs[1], list[2], list[3])
+	refused("a section of another file", "client section", list[0], theirs[1], list[2], list[3])
 	refused("the index of another file", "index", list[0], list[1], list[2], theirs[last])
 	refused("all of another file", "index", theirs...)
 	refused("no index", "client section", list[:last]...)
@@ -217,7 +217,7 @@ func TestFullArena(t *testing.T) {
 	if _, err := j.Seal(change); err == nil {
 		t.Error("a session without a key")
 	}
-	if _, err := Write(new(bytes.Buffer), k, h, db.Freeze()); err == nil {
+	if _, err := Write(new(bytes.Buffer), k, h, db.Freeze(), nil); err == nil {
 		t.Error("a file without keys")
 	}
 	all.Destroy()

@@ -162,7 +162,7 @@ func dump(t testing.TB, db *vault.DB) string {
 func write(t testing.TB, k *Keys, h *Header, db *vault.DB) ([]byte, *Journal) {
 	t.Helper()
 	var out bytes.Buffer
-	j, err := Write(&out, k, h, db.Freeze())
+	j, err := Write(&out, k, h, db.Freeze(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"io"
 
-	"github.com/stronghold-go/stronghold/procedures/primitive"
 	"github.com/stronghold-go/stronghold/sandbox/memory"
 	"github.com/stronghold-go/stronghold/vault"
 )
@@ -15,7 +14,8 @@ import (
 // Options of [Read].
 type Options struct {
 	Arena  *memory.Arena
-	Device [8]byte // written into changes from now on
+	Device [8]byte           // written into changes from now on
+	Only   map[vault.ID]bool // load these clients and no others; nil: all
 }
 
 // State is an opened snapshot.
@@ -74,11 +74,11 @@ func (s *State) newDB(o Options) (err error) {
 	return err
 }
 
-// Read opens the snapshot that r holds. unlock finds its keys, which become the
+// Read opens the snapshot that r holds, from its beginning. unlock finds its keys, which become the
 // state's. Errors are [ErrNotASnapshot], [*VersionError], [*DamagedError], those of
 // unlock, what the arena lacks, and what r returns.
-func Read(r io.Reader, unlock func(*Header) (*Keys, error), o Options) (_ *State, err error) {
-	in := &blocks{r: bufio.NewReaderSize(r, chunkSize)}
+func Read(r io.ReadSeeker, unlock func(*Header) (*Keys, error), o Options) (_ *State, err error) {
+	in := newBlocks(r)
 	h, mac, err := ReadHeader(in)
 	if err != nil {
 		return nil, in.explain(err)
@@ -108,10 +108,10 @@ func read(in *blocks, h *Header, mac []byte, keys *Keys, o Options) (_ *State, e
 	if err := s.newDB(o); err != nil {
 		return nil, err
 	}
-	if err := s.readBody(in, mac); err != nil {
+	if err := s.readBody(in, mac, o.Only); err != nil {
 		return nil, in.explain(err)
 	}
-	if err := s.readJournal(in); err != nil {
+	if err := s.readJournal(in, o.Only); err != nil {
 		return nil, in.explain(err)
 	}
 	return s, nil
@@ -120,11 +120,30 @@ func read(in *blocks, h *Header, mac []byte, keys *Keys, o Options) (_ *State, e
 // blocks reads block after block and knows where it is.
 type blocks struct {
 	r     *bufio.Reader
+	from  io.ReadSeeker
 	at    int64 // of what is read next
 	start int64 // of the block that is being read
 	where string
 	head  [blockHead]byte // of the block that is being read
 	fault error           // of the underlying reader, not of what it held
+}
+
+func newBlocks(r io.ReadSeeker) *blocks {
+	return &blocks{r: bufio.NewReaderSize(r, chunkSize), from: r}
+}
+
+// seek goes on at another place of the file.
+func (in *blocks) seek(at int64) error {
+	if ahead := at - in.at; ahead >= 0 && ahead <= int64(in.r.Buffered()) {
+		in.r.Discard(int(ahead))
+	} else if _, err := in.from.Seek(at, io.SeekStart); err != nil {
+		in.fault = err
+		return err
+	} else {
+		in.r.Reset(in.from)
+	}
+	in.at = at
+	return nil
 }
 
 func (in *blocks) Read(p []byte) (int, error) {
@@ -163,60 +182,82 @@ func (in *blocks) explain(err error) error {
 	return err
 }
 
-// section is what the index says of a client's block.
-type section struct {
-	id   vault.ID
-	salt [saltSize]byte
-	size int64
-}
-
-// readBody reads the clients' blocks and the index, which says that they are
-// all of them.
-func (s *State) readBody(in *blocks, mac []byte) error {
-	var have []section
-	for {
-		in.where = "client section"
-		kind, size, err := in.next()
-		if err != nil {
+// readBody reads the index, which says what the sections are, and those that are wanted.
+func (s *State) readBody(in *blocks, mac []byte, only map[vault.ID]bool) error {
+	found, size, err := in.walk()
+	if err != nil {
+		return err
+	}
+	in.where = "index"
+	if err := s.readIndex(in, size, mac, found); err != nil {
+		return err
+	}
+	for i := range found {
+		sec := &found[i]
+		if only != nil && !only[sec.id] {
+			s.DB.SetAway(sec.id, sec.name)
+			continue
+		}
+		if err := readSection(in, s.Keys, s.DB, sec); err != nil {
 			return err
 		}
-		switch kind {
-		case blockClient:
-			sec, err := s.readClient(in, size)
-			if err != nil {
-				return err
-			}
-			have = append(have, sec)
-		case blockIndex:
-			in.where = "index"
-			return s.readIndex(in, size, mac, have)
-		default:
-			return errMalformed
+	}
+	return in.seek(s.Base)
+}
+
+// walk goes from the head of one section to that of the next, and to the index
+// behind them.
+func (in *blocks) walk() (found []section, index int64, err error) {
+	in.where = "client section"
+	for {
+		was := in.start
+		kind, size, err := in.next()
+		switch {
+		case err == io.EOF && len(found) > 0:
+			in.start = was // that section is cut short, or nothing is behind it
+			return nil, 0, err
+		case err != nil:
+			return nil, 0, err
+		case kind == blockIndex:
+			return found, size, nil
+		case kind != blockClient || size < saltSize || size > 1<<62-in.at:
+			return nil, 0, errMalformed
+		}
+		found = append(found, section{size: size - saltSize, at: in.start})
+		if err := in.seek(in.at + size); err != nil {
+			return nil, 0, err
 		}
 	}
 }
 
-// readClient reads a client's block: whose it is stands only inside.
-func (s *State) readClient(in *blocks, size int64) (sec section, err error) {
-	d := decoder{r: in}
-	d.fill(sec.salt[:])
-	if sec.size = size - saltSize; sec.size < 0 || d.err != nil {
-		return sec, errMalformed
+// readSection reads a client's section into db.
+func readSection(in *blocks, k *Keys, db *vault.DB, sec *section) error {
+	in.where, in.start = "client section", sec.at
+	if err := in.seek(sec.at + blockHead); err != nil {
+		return err
 	}
-	key, err := s.Keys.derive("client", sec.salt[:], nil)
+	d := decoder{r: in}
+	if salt := d.fill(make([]byte, saltSize)); d.err != nil || !bytes.Equal(salt, sec.salt[:]) {
+		return errOr(d.err, errMalformed)
+	}
+	key, err := k.derive("client", sec.salt[:], nil)
 	if err != nil {
-		return sec, err
+		return err
 	}
 	defer key.Destroy()
-	sec.id, err = s.loadClient(newStreamReader(in, sec.size, key, nil))
-	return sec, err
+	id, name, err := loadClient(newStreamReader(in, sec.size, key, nil), db)
+	if err == nil && (id != sec.id || !bytes.Equal(name, sec.name)) {
+		err = errMalformed
+	}
+	return err
 }
 
-func (s *State) loadClient(r io.Reader) (vault.ID, error) {
+// loadClient reads the plaintext of a section into db.
+func loadClient(r io.Reader, db *vault.DB) (id vault.ID, name []byte, err error) {
 	d := &decoder{r: bufio.NewReaderSize(r, 4<<10)}
 	c := vault.ClientView{ID: d.id(), Name: d.name()}
 	if d.err == nil {
-		s.DB.LoadClient(c)
+		db.LoadClient(c)
 	}
 	var lastVault vault.ID
 	rec, room := new(vault.Record), []byte(nil)
@@ -228,7 +269,7 @@ func (s *State) loadClient(r io.Reader) (vault.ID, error) {
 			break
 		}
 		lastVault = v.ID
-		add := s.DB.Load(c, v)
+		add := db.Load(c, v)
 		var last vault.ID
 		for j := uint64(0); j < records && d.err == nil; j++ {
 			d.recordInto(rec, &room) // add takes a copy
@@ -249,13 +290,14 @@ func (s *State) loadClient(r io.Reader) (vault.ID, error) {
 		}
 		last = it.Key
 		if d.err == nil {
-			s.DB.LoadItem(c, it)
+			db.LoadItem(c, it)
 		}
 	}
-	return c.ID, d.end()
+	return c.ID, c.Name, d.end()
 }
 
-func (s *State) readIndex(in *blocks, size int64, mac []byte, have []section) error {
+// readIndex completes what walk has found with what the index says of it.
+func (s *State) readIndex(in *blocks, size int64, mac []byte, found []section) error {
 	key, err := s.Keys.derive("index", s.Header.FileID[:], nil)
 	if err != nil {
 		return err
@@ -264,158 +306,60 @@ func (s *State) readIndex(in *blocks, size int64, mac []byte, have []section) er
 	stream := newStreamReader(in, size, key, mac)
 	d := &decoder{r: bufio.NewReader(stream)}
 	s.DB.Resume(d.u64())
-	if int64(d.u32()) != int64(len(have)) {
+	if int64(d.u32()) != int64(len(found)) {
 		d.fail()
 	}
-	for i, sec := range have {
-		var said section
-		said.id = d.id()
-		d.fill(said.salt[:])
-		said.size = int64(d.u64())
-		if said != sec || i > 0 && bytes.Compare(have[i-1].id[:], sec.id[:]) >= 0 {
+	sections := make(map[vault.ID]section, len(found))
+	for i := range found {
+		sec := &found[i]
+		sec.id, sec.name = d.id(), d.name()
+		d.fill(sec.salt[:])
+		if int64(d.u64()) != sec.size || i > 0 && bytes.Compare(found[i-1].id[:], sec.id[:]) >= 0 {
 			d.fail()
 		}
+		if d.err != nil {
+			break
+		}
+		sections[sec.id] = *sec
 	}
 	if err := d.end(); err != nil {
 		return err
 	}
 	s.Base, s.Length = in.at, in.at
-	s.Journal = &Journal{keys: s.Keys, file: s.Header.FileID, last: stream.tag}
+	s.Journal = newJournal(s.Keys, s.Header.FileID, s.Base, stream.tag, sections)
 	return nil
 }
 
-// readJournal replays the batches behind the index. A file that ends within a
-// batch was being written: what came before it counts.
-func (s *State) readJournal(in *blocks) error {
-	in.where = "journal"
-	r := replayer{s: s}
+// readJournal replays what is wanted of the journal. Of other clients it is only
+// learned whether they are there.
+func (s *State) readJournal(in *blocks, only map[vault.ID]bool) (err error) {
+	r := replayer{keys: s.Keys, file: s.Header.FileID, last: s.Journal.first, end: s.Base}
 	defer r.close()
-	for {
-		kind, size, err := in.next()
-		switch {
-		case err == io.EOF:
-			return nil
-		case err == io.ErrUnexpectedEOF && in.fault == nil:
-			s.Recovered = true
-			return nil
-		case err == errMalformed:
-			s.Recovered, err = in.tornHead()
-			return err
-		case err != nil:
-			return err
-		case kind != blockBatch:
-			return errMalformed
-		}
-		start := in.start
-		body, err := in.body(size)
-		if err == io.ErrUnexpectedEOF && in.fault == nil {
-			s.Recovered = true
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if !intact(body) {
-			s.Recovered = in.isEnd() && torn(start, append(in.head[:], body...))
-			if s.Recovered {
-				return nil
+	r.each = func(e *entry) error {
+		c := &vault.Change{Sequence: e.sequence}
+		for i := range e.parts {
+			p := &e.parts[i]
+			s.Journal.touched[p.client] = true
+			switch {
+			case only == nil || only[p.client]:
+				edits, err := r.edits(e, i)
+				if err != nil {
+					return err
+				}
+				c.Edits = append(c.Edits, edits...)
+			case p.gone:
+				s.DB.DropAway(p.client)
+			default:
+				s.DB.SetAway(p.client, p.name)
 			}
+		}
+		if err := s.DB.Apply(c); err != nil {
 			return errMalformed
 		}
-		if err := r.batch(in, body[sumSize:]); err != nil {
-			return err
-		}
-		s.Last, s.Length = start, in.at
+		return nil
 	}
-}
-
-// replayer applies the batches of a journal.
-type replayer struct {
-	s   *State
-	key *memory.Secret // of the session
-	n   uint64         // of the next entry in it
-}
-
-func (r *replayer) close() {
-	if r.key != nil {
-		r.key.Destroy()
-		r.key = nil
-	}
-}
-
-// batch applies what the body of a batch holds. in has just read it.
-func (r *replayer) batch(in *blocks, b []byte) error {
-	end, entries := in.at, 0
-	begun := false // a session has begun and has no entry yet
-	for inside := (&blocks{r: bufio.NewReader(bytes.NewReader(b))}); ; {
-		in.start = end - int64(len(b)) + inside.at
-		kind, size, err := inside.next()
-		if err == io.EOF && !begun && entries > 0 {
-			return nil
-		}
-		if err != nil || size > int64(len(b))-inside.at {
-			return errMalformed
-		}
-		body := b[inside.at : inside.at+size]
-		inside.r.Discard(int(size))
-		inside.at += size
-		switch {
-		case kind == blockSession && size == saltSize && !begun:
-			r.close()
-			if r.key, err = r.s.Journal.session(body); err != nil {
-				return err
-			}
-			r.n, begun = 0, true
-		case kind == blockEntry && r.key != nil:
-			if err := r.s.replay(r.key, r.n, body); err != nil {
-				return err
-			}
-			r.n++
-			begun = false
-			entries++
-		default:
-			return errMalformed
-		}
-	}
-}
-
-// body reads a block of the journal. It allocates as bytes come in, not as the
-// length promises.
-func (in *blocks) body(size int64) ([]byte, error) {
-	var b bytes.Buffer
-	n, err := io.CopyN(&b, in, size)
-	if err == io.EOF && n < size {
-		err = io.ErrUnexpectedEOF
-	}
-	return b.Bytes(), err
-}
-
-func (s *State) replay(key *memory.Secret, n uint64, sealed []byte) error {
-	if len(sealed) < tagSize {
-		return errMalformed
-	}
-	tag := [tagSize]byte(sealed[len(sealed)-tagSize:])
-	nonce := entryNonce(n)
-	var plain []byte
-	var err error
-	memory.Erase(func() {
-		err = key.Use(func(key []byte) error {
-			var err error
-			plain, err = primitive.ChaChaOpen(sealed[:0], (*[32]byte)(key), &nonce, sealed, s.Journal.last[:])
-			return err
-		})
-	})
-	if err != nil {
-		return errMalformed
-	}
-	d := decoder{r: bytes.NewReader(plain)}
-	c, err := d.change()
-	if err != nil {
-		return errMalformed
-	}
-	if err := s.DB.Apply(c); err != nil {
-		return errMalformed
-	}
-	s.Journal.last = tag
-	return nil
+	s.Recovered, err = r.read(in)
+	s.Journal.last = r.last
+	s.Last, s.Length = r.batch, r.end
+	return err
 }

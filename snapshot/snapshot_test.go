@@ -113,11 +113,26 @@ func TestErrors(t *testing.T) {
 	// What the reader says goes before what its bytes would mean.
 	failure := errors.New("a failure")
 	for n := range len(file) {
-		r := io.MultiReader(bytes.NewReader(file[:n]), iotest.ErrReader(failure))
+		r := failing{bytes.NewReader(file), int64(n), failure}
 		if _, err := Read(r, with(arena, "wrong"), Options{Arena: arena}); err != failure && err != ErrWrongKey && !errors.As(err, &cost) {
 			t.Fatalf("a reader that fails at %d: %v", n, err)
 		}
 	}
+}
+
+// failing fails behind some bytes.
+type failing struct {
+	*bytes.Reader
+	at  int64
+	err error
+}
+
+func (r failing) Read(p []byte) (int, error) {
+	left := r.at - (r.Size() - int64(r.Len()))
+	if left <= 0 {
+		return 0, r.err
+	}
+	return r.Reader.Read(p[:min(int64(len(p)), left)])
 }
 
 // A slot of another root key, or a second one, is no part of this file.
@@ -284,8 +299,12 @@ func TestBigState(t *testing.T) {
 	}
 	s.Close()
 	isEmpty(t, arena)
-	for _, r := range []io.Reader{iotest.OneByteReader(bytes.NewReader(file)), iotest.HalfReader(bytes.NewReader(file)), iotest.DataErrReader(bytes.NewReader(file))} {
-		s, err := Read(r, with(arena, passphrase), Options{Arena: arena})
+	for _, slow := range []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader} {
+		r := bytes.NewReader(file)
+		s, err := Read(struct {
+			io.Reader
+			io.Seeker
+		}{slow(r), r}, with(arena, passphrase), Options{Arena: arena})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -358,14 +377,19 @@ func TestAllocation(t *testing.T) {
 			t.Errorf("%s: %d bytes were allocated for %d", name, used, len(file))
 		}
 	}
-	for name, b := range map[string][]byte{
-		"edits":  bytes.Repeat([]byte{0xff}, 12),
-		"client": append(make([]byte, 24+2), bytes.Repeat([]byte{0xff}, 100)...),
+	many := bytes.Repeat([]byte{0xff}, 100)
+	for name, decode := range map[string]func(b []byte) error{
+		"parts": func(b []byte) error { _, err := decodeEntry(b); return err },
+		"edits": func(b []byte) error { _, err := (&decoder{r: bytes.NewReader(b)}).edits(new(part)); return err },
+		"client": func(b []byte) error {
+			_, _, err := loadClient(bytes.NewReader(append(make([]byte, 24+2), b...)), newDB(t, k))
+			return err
+		},
 	} {
+		b := many
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		d := &decoder{r: bytes.NewReader(b)}
-		if _, err := d.change(); err == nil {
+		if err := decode(b); err == nil {
 			t.Error("accepted")
 		}
 		runtime.ReadMemStats(&after)

@@ -70,19 +70,25 @@ func (b *builder) stream(purpose string, salt, ad, plain []byte) (out []byte, ta
 	return buf.Bytes(), w.tag
 }
 
-// part is a client section: its block, and its line in the index.
-type part struct{ block, line []byte }
+// rawSection is a client section: its block, and its line in the index.
+type rawSection struct{ block, line []byte }
 
-func (b *builder) section(id byte, plain []byte) part {
+func (b *builder) section(id byte, plain []byte) rawSection {
 	b.t.Helper()
 	salt := make([]byte, saltSize)
 	rand.Read(salt)
 	stream, _ := b.stream("client", salt, nil, plain)
-	return part{rawBlock(blockClient, salt, stream), line(id, salt, len(stream))}
+	var name []byte // as the section has it, if that can be
+	if rest := plain[min(len(plain), len(vault.ID{})):]; len(rest) > 2 {
+		if n := int(binary.BigEndian.Uint16(rest)); n >= minSealed && n <= maxName+nameExtra && n <= len(rest)-2 {
+			name = rest[2 : 2+n]
+		}
+	}
+	return rawSection{rawBlock(blockClient, salt, stream), line(id, name, salt, len(stream))}
 }
 
-func line(id byte, salt []byte, size int) []byte {
-	return binary.BigEndian.AppendUint64(slices.Concat(ids(id), salt), uint64(size))
+func line(id byte, name, salt []byte, size int) []byte {
+	return slices.Concat(ids(id), bytes16(name), salt, u64(uint64(size)))
 }
 
 // indexOf is the plaintext of an index.
@@ -93,7 +99,7 @@ func indexOf(seq uint64, lines ...[]byte) []byte {
 }
 
 // folded is a file without a journal, and the tag that its first entry stands behind.
-func (b *builder) folded(index []byte, parts ...part) ([]byte, [tagSize]byte) {
+func (b *builder) folded(index []byte, parts ...rawSection) ([]byte, [tagSize]byte) {
 	b.t.Helper()
 	file := slices.Clone(b.header)
 	for _, p := range parts {
@@ -104,13 +110,13 @@ func (b *builder) folded(index []byte, parts ...part) ([]byte, [tagSize]byte) {
 }
 
 // file is a folded file with these sections, after seven changes.
-func (b *builder) file(parts ...part) []byte {
+func (b *builder) file(parts ...rawSection) []byte {
 	b.t.Helper()
 	file, _ := b.folded(indexOf(7, lines(parts)...), parts...)
 	return file
 }
 
-func lines(parts []part) (all [][]byte) {
+func lines(parts []rawSection) (all [][]byte) {
 	for _, p := range parts {
 		all = append(all, p.line)
 	}
@@ -118,22 +124,32 @@ func lines(parts []part) (all [][]byte) {
 }
 
 // journal begins behind a folded file.
-func (b *builder) journal(parts ...part) (file []byte, j *Journal) {
+func (b *builder) journal(parts ...rawSection) (file []byte, j *Journal) {
 	b.t.Helper()
 	file, tag := b.folded(indexOf(7, lines(parts)...), parts...)
-	j = &Journal{keys: b.k, file: b.fileID, last: tag}
+	j = newJournal(b.k, b.fileID, int64(len(file)), tag, nil)
 	b.t.Cleanup(j.Close)
 	return file, j
 }
 
-// entry seals any plaintext as an entry, with a session before the first.
-func (b *builder) entry(j *Journal, plain []byte) []byte {
+// entry seals a change as an entry, with a session before the first. spoil makes
+// something else of its plaintext; or it is nil.
+func (b *builder) entry(j *Journal, seq uint64, spoil func([]byte) []byte, parts ...rawPart) []byte {
 	b.t.Helper()
-	out, err := j.seal(plain)
+	out, err := j.begin()
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return out
+	plain := slices.Concat(u64(seq), u32(len(parts)))
+	for i, p := range parts {
+		nonce := partNonce(j.n, i)
+		sealed := j.sealUnder(nil, &nonce, p.edits, ids(p.client))
+		plain = slices.Concat(plain, ids(p.client), bytes16(p.name), []byte{p.gone}, u32(len(sealed)), sealed)
+	}
+	if spoil != nil {
+		plain = spoil(plain)
+	}
+	return j.seal(out, plain)
 }
 
 // The plaintexts, byte by byte from FORMAT.md.
@@ -203,14 +219,20 @@ func rawClient(id byte, name []byte, vaults, items [][]byte) []byte {
 
 func list(b ...[]byte) [][]byte { return b }
 
-// Edits, and the change that they are of.
-
-func editOf(client byte, name []byte, kind byte, what ...[]byte) []byte {
-	return slices.Concat(ids(client), bytes16(name), []byte{kind}, slices.Concat(what...))
+// rawPart is what a change does to a client.
+type rawPart struct {
+	client byte
+	name   []byte
+	gone   byte
+	edits  []byte
 }
 
-func recordEdit(r rawRecord) []byte { return editOf(1, nil, editRecord, ids(2), u16(0), r.bytes()) }
-
-func changeOf(seq uint64, edits ...[]byte) []byte {
-	return slices.Concat(u64(seq), u32(len(edits)), slices.Concat(edits...))
+func editsOf(client byte, edits ...[]byte) rawPart {
+	return rawPart{client: client, edits: slices.Concat(u32(len(edits)), slices.Concat(edits...))}
 }
+
+func editOf(kind byte, what ...[]byte) []byte {
+	return append([]byte{kind}, slices.Concat(what...)...)
+}
+
+func recordEdit(r rawRecord) []byte { return editOf(editRecord, ids(2), u16(0), r.bytes()) }

@@ -69,7 +69,7 @@ func headerVectors(b *builder, add add) {
 	}
 	add("damaged: header", "the MAC is zeros", slices.Concat(b.header[:len(b.header)-macSize], make([]byte, macSize), file[len(b.header):]))
 	other := newBuilder(b.t)
-	add("damaged: client section", "the header of a file under another root key", append(slices.Clone(other.header), b.file(b.section(1, rawClient(1, nil, nil, nil)))[len(b.header):]...))
+	add("damaged: index", "the header of a file under another root key", append(slices.Clone(other.header), b.file(b.section(1, rawClient(1, nil, nil, nil)))[len(b.header):]...))
 	add("damaged: index", "the same, of a file without sections", append(slices.Clone(other.header), file[len(b.header):]...))
 }
 
@@ -117,7 +117,7 @@ func streamVectors(b *builder, add add) {
 	begin := blockHead + saltSize
 	edit := func(f func(stream []byte) []byte) []byte {
 		stream := f(bytes.Clone(client.block[begin:]))
-		p := part{rawBlock(blockClient, client.block[blockHead:begin], stream), line(1, client.block[blockHead:begin], len(stream))}
+		p := rawSection{rawBlock(blockClient, client.block[blockHead:begin], stream), line(1, nil, client.block[blockHead:begin], len(stream))}
 		return b.file(p)
 	}
 	for _, at := range []int{0, chunkSize, sealedChunk, len(client.block) - begin - tagSize, len(client.block) - begin - 1} {
@@ -131,8 +131,8 @@ func streamVectors(b *builder, add add) {
 	add("damaged: client section", "a chunk comes twice", edit(func(s []byte) []byte { return slices.Concat(s[:sealedChunk], s) }))
 	add("damaged: client section", "something is behind the last chunk", edit(func(s []byte) []byte { return append(s, 0) }))
 	add("damaged: client section", "a bit is flipped in the salt", func() []byte {
-		p := part{flip(client.block, blockHead, 0), nil}
-		p.line = line(1, p.block[blockHead:begin], len(client.block)-begin)
+		p := rawSection{flip(client.block, blockHead, 0), nil}
+		p.line = line(1, nil, p.block[blockHead:begin], len(client.block)-begin)
 		return b.file(p)
 	}())
 	index := indexOf(7)
@@ -144,7 +144,7 @@ func streamVectors(b *builder, add add) {
 	add("damaged: index", "the index is sealed under a section's key", slices.Concat(b.header, rawBlock(blockIndex, stream)))
 	salt := client.block[blockHead:begin]
 	stream, _ = b.stream("client", salt, b.mac(), plain)
-	add("damaged: client section", "a section is sealed with associated data", b.file(part{rawBlock(blockClient, salt, stream), line(1, salt, len(stream))}))
+	add("damaged: client section", "a section is sealed with associated data", b.file(rawSection{rawBlock(blockClient, salt, stream), line(1, nil, salt, len(stream))}))
 }
 
 // What a section says, byte by byte.
@@ -203,21 +203,23 @@ func sectionVectors(b *builder, add add) {
 func indexVectors(b *builder, add add) {
 	plain := func(id byte) []byte { return rawClient(id, nil, list(rawVault(2, nil, 0, rawRecord{id: 3})), nil) }
 	one, two, three := b.section(1, plain(1)), b.section(2, plain(2)), b.section(3, plain(3))
-	ls := lines([]part{one, two, three})
-	made := func(index []byte, parts ...part) []byte { file, _ := b.folded(index, parts...); return file }
+	ls := lines([]rawSection{one, two, three})
+	made := func(index []byte, parts ...rawSection) []byte { file, _ := b.folded(index, parts...); return file }
 	const bad = "damaged: index"
 	add("whole 7 3 0", "three clients", made(indexOf(7, ls...), one, two, three))
 	add("whole 0 3 0", "before the first change", made(indexOf(0, ls...), one, two, three))
 	add(bad, "a section that the index does not have", made(indexOf(7, ls[:2]...), one, two, three))
 	add(bad, "a section that the file does not have", made(indexOf(7, ls...), one, two))
-	add(bad, "sections in another order than the index", made(indexOf(7, ls...), one, three, two))
+	add("damaged: client section", "sections in another order than the index", made(indexOf(7, ls...), one, three, two))
 	add(bad, "sections and the index in another order", made(indexOf(7, ls[0], ls[2], ls[1]), one, three, two))
 	add(bad, "a section twice", made(indexOf(7, ls[0], ls[0]), one, one))
 	again := b.section(1, plain(1))
 	add(bad, "two sections of one client", made(indexOf(7, ls[0], again.line), one, again))
-	add(bad, "a section in another's place", made(indexOf(7, ls...), one, b.section(2, plain(2)), three))
-	add(bad, "another client than the index says", made(indexOf(7, line(9, one.block[blockHead:blockHead+saltSize], len(one.block)-blockHead-saltSize)), one))
-	add(bad, "another length than the index says", made(indexOf(7, line(1, one.block[blockHead:blockHead+saltSize], 1)), one))
+	add("damaged: client section", "a section in another's place", made(indexOf(7, ls...), one, b.section(2, plain(2)), three))
+	add("damaged: client section", "another client than the index says", made(indexOf(7, line(9, nil, one.block[blockHead:blockHead+saltSize], len(one.block)-blockHead-saltSize)), one))
+	add(bad, "another length than the index says", made(indexOf(7, line(1, nil, one.block[blockHead:blockHead+saltSize], 1)), one))
+	add(bad, "a name that is too short", made(indexOf(7, line(1, sealedOf(1), one.block[blockHead:blockHead+saltSize], len(one.block)-blockHead-saltSize)), one))
+	add("damaged: client section", "a name that the section does not have", made(indexOf(7, line(1, sealedOf(minSealed), one.block[blockHead:blockHead+saltSize], len(one.block)-blockHead-saltSize)), one))
 	add(bad, "an empty index", made(nil))
 	add(bad, "a byte too many", made(append(indexOf(7), 0)))
 	add(bad, "an index that ends in a line", made(indexOf(7, ls[0])[:50], one))

@@ -34,8 +34,10 @@ func appendBlockHead(b []byte, kind byte, size int64) []byte {
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Write writes the state as a new file with h's slots under a new file id, and
-// returns the journal of that file, which is empty.
-func Write(w io.Writer, k *Keys, h *Header, view *vault.View) (*Journal, error) {
+// returns the journal of that file, which is empty. Clients that are not loaded come
+// from rest: as they are, or sealed anew if the journal has something of them, or if the
+// keys are others. It may be nil if there are none.
+func Write(w io.Writer, k *Keys, h *Header, view *vault.View, rest *Rest) (*Journal, error) {
 	head := h.renew()
 	if err := k.sealRecords(&head); err != nil {
 		return nil, err
@@ -44,43 +46,101 @@ func Write(w io.Writer, k *Keys, h *Header, view *vault.View) (*Journal, error) 
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.Write(append(head.encode(), mac...)); err != nil {
+	out := &counter{w: w}
+	if _, err := out.Write(append(head.encode(), mac...)); err != nil {
+		return nil, err
+	}
+	if err := rest.prepare(view); err != nil {
 		return nil, err
 	}
 	index := binary.BigEndian.AppendUint64(nil, view.Sequence)
 	index = binary.BigEndian.AppendUint32(index, uint32(len(view.Clients)))
+	sections := make(map[vault.ID]section, len(view.Clients))
 	for i := range view.Clients {
-		c := &view.Clients[i]
-		salt, size, err := k.writeClient(w, c)
+		sec, err := k.writeSection(out, &view.Clients[i], rest)
 		if err != nil {
 			return nil, err
 		}
-		index = append(index, c.ID[:]...)
-		index = append(index, salt...)
-		index = binary.BigEndian.AppendUint64(index, uint64(size))
+		sections[sec.id] = sec
+		index = append(index, sec.id[:]...)
+		index = appendName(index, sec.name)
+		index = append(index, sec.salt[:]...)
+		index = binary.BigEndian.AppendUint64(index, uint64(sec.size))
 	}
 	key, err := k.derive("index", head.FileID[:], nil)
 	if err != nil {
 		return nil, err
 	}
 	defer key.Destroy()
-	if _, err := w.Write(appendBlockHead(nil, blockIndex, streamSize(int64(len(index))))); err != nil {
+	if _, err := out.Write(appendBlockHead(nil, blockIndex, streamSize(int64(len(index))))); err != nil {
 		return nil, err
 	}
 	// The MAC in the index binds the slots to this state, and the other way round.
-	s := newStreamWriter(w, key, mac)
+	s := newStreamWriter(out, key, mac)
 	if _, err := s.Write(index); err != nil {
 		return nil, err
 	}
 	if err := s.Close(); err != nil {
 		return nil, err
 	}
-	return &Journal{keys: k, file: head.FileID, last: s.tag}, nil
+	return newJournal(k, head.FileID, out.n, s.tag, sections), nil
+}
+
+// counter counts what is written.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// prepare finds what the journal has of the clients that are not in the view.
+func (r *Rest) prepare(view *vault.View) error {
+	away := map[vault.ID]bool{}
+	for i := range view.Clients {
+		if c := &view.Clients[i]; c.Away {
+			away[c.ID] = true
+		}
+	}
+	switch {
+	case len(away) == 0:
+		return nil
+	case r == nil:
+		return vault.ErrNotLoaded
+	}
+	return r.collect(away, view.Sequence)
+}
+
+// writeSection writes a client's block. It depends on nothing else in the file.
+func (k *Keys) writeSection(out *counter, c *vault.ClientView, rest *Rest) (sec section, err error) {
+	if c.Away {
+		if sec, ok := rest.asIs(c.ID, k); ok {
+			from := sec.at + blockHead
+			sec.at = out.n
+			if _, err := out.Write(appendBlockHead(nil, blockClient, sec.body())); err != nil {
+				return sec, err
+			}
+			out.n += sec.body()
+			return sec, rest.Copy(from, sec.body())
+		}
+		if c, err = rest.view(c.ID); err != nil {
+			return sec, err
+		}
+	}
+	sec = section{id: c.ID, name: c.Name, at: out.n}
+	salt, size, err := k.writeClient(out, c)
+	if err == nil {
+		sec.salt, sec.size = [saltSize]byte(salt), size
+	}
+	return sec, err
 }
 
 // writeClient writes a client's block and returns its salt and the size of its
-// ciphertext. The block depends on nothing else in the file, so that a client
-// that is not loaded can be copied as it is.
+// ciphertext.
 func (k *Keys) writeClient(w io.Writer, c *vault.ClientView) (salt []byte, size int64, err error) {
 	salt = make([]byte, saltSize)
 	rand.Read(salt)

@@ -12,11 +12,14 @@ var (
 	ErrStaged    = errors.New("vault: the client has changes that are not committed")
 )
 
-// SetAway says that there is a client that is not loaded. name is sealed, nil if it is
-// not known.
+// SetAway says that there is a client that is not loaded. name is sealed, nil if no more is
+// known of it than before.
 func (db *DB) SetAway(id ID, name []byte) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	if known, _ := get(db.away, id); known != nil {
+		name = known
+	}
 	db.away.Set(item[[]byte]{id, name})
 }
 

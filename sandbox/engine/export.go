@@ -63,7 +63,7 @@ func (e *Engine) giveCopy(req *protocol.Request, p *protocol.Proof) (*protocol.R
 		r, w := io.Pipe()
 		go func() {
 			defer keys.Destroy()
-			journal, err := snapshot.Write(w, keys, header, view)
+			journal, err := snapshot.Write(w, keys, header, view, nil)
 			if err == nil {
 				journal.Close()
 			}

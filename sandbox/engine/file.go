@@ -40,7 +40,7 @@ func (e *Engine) create(req *protocol.Request) (*protocol.Response, error) {
 	defer state.Close()
 	defer debug.FreeOSMemory() // the password hash took hundreds of megabytes
 	var out bytes.Buffer
-	journal, err := snapshot.Write(&out, state.Keys, state.Header, state.DB.Freeze())
+	journal, err := snapshot.Write(&out, state.Keys, state.Header, state.DB.Freeze(), nil)
 	if err != nil {
 		return nil, err
 	}
