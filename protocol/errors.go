@@ -42,6 +42,7 @@ var (
 	ErrOlder              = &Error{Status: Status_OLDER}
 	ErrDisabled           = &Error{Status: Status_DISABLED}
 	ErrConflict           = &Error{Status: Status_CONFLICT}
+	ErrNotLoaded          = &Error{Status: Status_NOT_LOADED}
 )
 
 // What each status means, for people. Every status but OK has a line.
@@ -68,6 +69,7 @@ var meanings = map[Status]string{
 	Status_NO_SLOT:             "no key slot fits",
 	Status_DISABLED:            "the record is disabled",
 	Status_CONFLICT:            "not what was expected",
+	Status_NOT_LOADED:          "the client is not loaded",
 }
 
 func (e *Error) Error() string {

@@ -114,7 +114,11 @@ var Operations = []Operation{
 	{Name: "client.create", Door: DoorLocal, Doc: "make a client that holds nothing; writing makes one too, this says that it is new", Changes: true,
 		In: []Field{{Name: "location", Required: true, Shape: ShapeClient, Doc: "the client"}}},
 	{Name: "client.list", Door: DoorLocal, Doc: "list clients, and how much each holds, a page at a time", In: page, Out: []string{"clients", "next"}},
+	{Name: "client.load", Door: DoorLocal, Doc: "load a client of the snapshot that is not loaded, or all of them; and give it another path", Changes: true,
+		In: []Field{{Name: "location", Shape: ShapeClient, Doc: "the client; all, if absent"}, {Name: "target", Shape: ShapeClient, Doc: "the path it is to have from now on"}}},
 	{Name: "client.purge", Door: DoorLocal, Doc: "take a client away with all it holds: nothing stays", Changes: true,
+		In: []Field{{Name: "location", Required: true, Shape: ShapeClient, Doc: "the client"}}},
+	{Name: "client.unload", Door: DoorLocal, Doc: "drop what a client holds from memory; the snapshot keeps it",
 		In: []Field{{Name: "location", Required: true, Shape: ShapeClient, Doc: "the client"}}},
 	{Name: "ed25519.sign", Door: DoorPeer, Doc: "sign a message (RFC 8032)",
 		In:  []Field{useAt, {Name: "message", Required: true, Doc: "may be empty"}},
@@ -129,7 +133,8 @@ var Operations = []Operation{
 	{Name: "node.status", Door: DoorLocal, Doc: "tell how the node is", Out: []string{"node"}},
 	{Name: "node.unlock", Door: DoorLocal, Doc: "open the snapshot in the zone",
 		In: []Field{{Name: "secret", Required: true, Doc: "the passphrase, sealed to the zone's key"},
-			{Name: "accept_older", Doc: "open it also if it is older than the last one written here"}}},
+			{Name: "accept_older", Doc: "open it also if it is older than the last one written here"},
+			{Name: "within", Shape: ShapeClient, Doc: "load these clients and no others, at most 1000; all, if absent"}}},
 	{Name: "peer.add", Door: DoorLocal, Doc: "know another node by a name",
 		In: []Field{{Name: "name", Required: true}, {Name: "address", Required: true, Doc: "a multiaddr that ends in /p2p/ID, or an id alone"}}},
 	{Name: "peer.list", Door: DoorLocal, Doc: "tell which nodes are known", Out: []string{"peers"}},
@@ -156,8 +161,8 @@ var Operations = []Operation{
 	{Name: "record.list", Door: DoorPeer, Doc: "list records, a page at a time",
 		In: append([]Field{{Name: "location", Needs: List, Shape: ShapePrefix, Doc: "what to list below; all, if absent"},
 			{Name: "hint", Doc: "only records with this hint"},
-			{Name: "within", Local: true, Doc: "only what lies at or below one of these, at most 1000; not for peers"}}, page...),
-		Out: []string{"entries", "next"}},
+			{Name: "within", Local: true, Shape: ShapePrefix, Doc: "only what lies at or below one of these, at most 1000; not for peers"}}, page...),
+		Out: []string{"entries", "next", "unloaded"}},
 	{Name: "record.move", Door: DoorPeer, Doc: "put a record in another place, with its flags, and revoke it where it was", Changes: true,
 		In: []Field{takeAt, {Name: "target", Required: true, Needs: Write, Doc: "where it goes"}, over}, Out: []string{"kind", "version"}},
 	{Name: "record.revoke", Door: DoorPeer, Doc: "take a record's secret away; that it was there stays known", Changes: true, In: []Field{writeAt}},
@@ -221,25 +226,30 @@ var Operations = []Operation{
 		In:  []Field{sealed, {Name: "cost", Doc: "scrypt, log2 N"}},
 		Out: []string{"snapshot"}},
 	{Name: "zone.fold", Door: DoorZone, Doc: "give the whole state as a new file, a part at a time",
-		In: []Field{{Name: "more", Doc: "the next part, not the first"}}, Out: []string{"snapshot", "more", "lineage"}},
+		In:  []Field{{Name: "more", Doc: "the next part, not the first"}, {Name: "snapshot", Doc: "what was wanted of the present file; it ends where this is shorter"}},
+		Out: []string{"snapshot", "more", "lineage", "wanted", "copied"}},
 	{Name: "zone.hash", Door: DoorZone, Doc: "do the job of another zone: hash a password",
 		In:  []Field{{Name: "job", Required: true, Doc: "sealed to this zone's key"}, {Name: "snapshot", Doc: "the file that it is about"}},
 		Out: []string{"hashed"}},
 	{Name: "zone.hashed", Door: DoorZone, Doc: "go on with the request that a job was made of, which has the same id",
 		In:  []Field{{Name: "hashed", Required: true, Doc: "what zone.hash gave"}},
-		Out: []string{"length", "base", "recovered", "change", "imported", "snapshot", "more", "slots"}},
+		Out: []string{"length", "base", "recovered", "change", "imported", "snapshot", "more", "slots", "wanted"}},
 	{Name: "zone.inspect", Door: DoorZone, Doc: "tell what a snapshot tells without a key",
 		In: []Field{{Name: "snapshot", Doc: "the file's beginning"}}, Out: []string{"info"}},
 	{Name: "zone.key", Door: DoorPeer, Doc: "tell the zone's public key, to seal a secret that is to be written",
 		In: []Field{{Name: "location", Needs: Write, Doc: "where it is to be written; a peer must say"}}, Out: []string{"public_key"}},
+	{Name: "zone.load", Door: DoorZone, Doc: "load clients of the present file, of which it says what it wants",
+		In: []Field{{Name: "within", Shape: ShapeClient, Doc: "which, at most 1000; all, if absent"}, {Name: "more", Doc: "the next part, not the first request"},
+			{Name: "snapshot", Doc: "what was wanted; the file ends where this is shorter"}},
+		Out: []string{"wanted"}},
 	{Name: "zone.open", Door: DoorZone, Doc: "take a snapshot, a part at a time, and open it", Hashes: true,
 		In: []Field{{Name: "secret", Doc: "the passphrase, with the first part, as it was sealed for node.unlock"},
-			{Name: "snapshot", Doc: "the next part of the file; the first holds the whole header"},
-			{Name: "more", Doc: "more parts follow"}, {Name: "max_record_bytes", Doc: "with the first part, as the other limits: of a record"}, {Name: "max_records", Doc: "in all"},
+			{Name: "snapshot", Doc: "the part of the file that was wanted; the first is its beginning, with the whole header"},
+			{Name: "more", Doc: "the file goes on behind it"}, {Name: "within", Shape: ShapeClient, Doc: "with the first part: load these clients and no others"}, {Name: "max_record_bytes", Doc: "with the first part, as the other limits: of a record"}, {Name: "max_records", Doc: "in all"},
 			{Name: "max_path_bytes", Doc: "of client/vault/record"}, {Name: "max_store_bytes", Doc: "of keys and values, for each client"}, {Name: "max_store_values", Doc: "for each client"},
 			{Name: "device", Doc: "8 bytes, written into changes"},
 			{Name: "lineage", Doc: "refuse a file that is not of this lineage"}, {Name: "newest", Doc: "or that ends with an earlier change"}, hashKey},
-		Out: []string{"length", "base", "last", "lineage", "recovered", "change", "job"}},
+		Out: []string{"length", "base", "last", "lineage", "recovered", "change", "job", "wanted"}},
 }
 
 // byName is the table by name.
@@ -355,7 +365,7 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 	case "target":
 		return checkLocation(req.Target, f, door)
 	case "within":
-		return checkWithin(req.Within, door)
+		return checkWithin(req.Within, f, door)
 	case "kind":
 		if !KnownKind(req.Kind) {
 			return Invalid("kind", "unknown kind")
@@ -439,17 +449,20 @@ const maxCursor = MaxSegment
 
 const maxFormat = 32
 
-// checkWithin holds the places that a listing is kept to against the limits.
-func checkWithin(places []*Location, door Door) *Response {
+// checkWithin holds the places that a listing is kept to, or the clients that are
+// loaded, against the limits.
+func checkWithin(places []*Location, is *Field, door Door) *Response {
 	if len(places) > MaxPage {
 		return Invalid("within", fmt.Sprintf("at most %d places", MaxPage))
 	}
 	for _, l := range places {
 		f := Field{Name: "within", Shape: ShapePrefix}
-		switch l.Depth() {
-		case 0:
+		switch {
+		case is.Shape == ShapeClient:
+			f.Shape = ShapeClient
+		case l.Depth() == 0:
 			return Invalid("within", "a client, or what is below one")
-		case 3:
+		case l.Depth() == 3:
 			f.Shape = ShapeRecord
 		}
 		if r := checkLocation(l, &f, door); r != nil {

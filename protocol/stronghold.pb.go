@@ -53,6 +53,7 @@ const (
 	Status_OLDER               Status = 23 // the snapshot is older than one that was written here
 	Status_DISABLED            Status = 27 // the record is there and refuses every use, until it is enabled
 	Status_CONFLICT            Status = 28 // what is there is not what was expected; nothing was changed
+	Status_NOT_LOADED          Status = 29 // the client is in the snapshot, and was not loaded or was unloaded
 )
 
 // Enum value maps for Status.
@@ -82,6 +83,7 @@ var (
 		23: "OLDER",
 		27: "DISABLED",
 		28: "CONFLICT",
+		29: "NOT_LOADED",
 	}
 	Status_value = map[string]int32{
 		"STATUS_UNSPECIFIED":  0,
@@ -108,6 +110,7 @@ var (
 		"OLDER":               23,
 		"DISABLED":            27,
 		"CONFLICT":            28,
+		"NOT_LOADED":          29,
 	}
 )
 
@@ -371,7 +374,7 @@ type Request struct {
 	// Of records.
 	Flags   []string    `protobuf:"bytes,70,rep,name=flags,proto3" json:"flags,omitempty"`     // what it may be used for
 	Wrapped []byte      `protobuf:"bytes,71,opt,name=wrapped,proto3" json:"wrapped,omitempty"` // a key, wrapped under another
-	Within  []*Location `protobuf:"bytes,72,rep,name=within,proto3" json:"within,omitempty"`   // list only what lies at or below one of these; local door only
+	Within  []*Location `protobuf:"bytes,72,rep,name=within,proto3" json:"within,omitempty"`   // list only what lies at or below one of these, or load only these clients; local door only
 	// Of a store.
 	IfAbsent  bool   `protobuf:"varint,73,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`    // write only where nothing is
 	IfValue   []byte `protobuf:"bytes,74,opt,name=if_value,json=ifValue,proto3,oneof" json:"if_value,omitempty"`  // only if this is the value there
@@ -863,6 +866,7 @@ type Response struct {
 	More         bool                   `protobuf:"varint,32,opt,name=more,proto3" json:"more,omitempty"`
 	Wrapped      []byte                 `protobuf:"bytes,71,opt,name=wrapped,proto3" json:"wrapped,omitempty"` // a key, wrapped under another
 	Clients      []*ClientInfo          `protobuf:"bytes,72,rep,name=clients,proto3" json:"clients,omitempty"`
+	Unloaded     bool                   `protobuf:"varint,73,opt,name=unloaded,proto3" json:"unloaded,omitempty"` // of a listing: there are clients that are not loaded, of which it tells nothing
 	Vault        *VaultInfo             `protobuf:"bytes,60,opt,name=vault,proto3" json:"vault,omitempty"`
 	Results      []*Response            `protobuf:"bytes,61,rep,name=results,proto3" json:"results,omitempty"` // of a pipeline's steps, in their order
 	// Between a node and its zone only.
@@ -875,6 +879,8 @@ type Response struct {
 	Last          uint64  `protobuf:"varint,50,opt,name=last,proto3" json:"last,omitempty"`           // where the journal's last batch begins; 0: it has none
 	Slots         []*Slot `protobuf:"bytes,42,rep,name=slots,proto3" json:"slots,omitempty"`
 	Lineage       []byte  `protobuf:"bytes,51,opt,name=lineage,proto3" json:"lineage,omitempty"` // of the file: 16 bytes, the same for all of one root key
+	Wanted        *Range  `protobuf:"bytes,43,opt,name=wanted,proto3" json:"wanted,omitempty"`   // of the present file: what the next request is to bring
+	Copied        *Range  `protobuf:"bytes,44,opt,name=copied,proto3" json:"copied,omitempty"`   // of the present file: what is to follow in the new one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1077,6 +1083,13 @@ func (x *Response) GetClients() []*ClientInfo {
 	return nil
 }
 
+func (x *Response) GetUnloaded() bool {
+	if x != nil {
+		return x.Unloaded
+	}
+	return false
+}
+
 func (x *Response) GetVault() *VaultInfo {
 	if x != nil {
 		return x.Vault
@@ -1150,6 +1163,20 @@ func (x *Response) GetSlots() []*Slot {
 func (x *Response) GetLineage() []byte {
 	if x != nil {
 		return x.Lineage
+	}
+	return nil
+}
+
+func (x *Response) GetWanted() *Range {
+	if x != nil {
+		return x.Wanted
+	}
+	return nil
+}
+
+func (x *Response) GetCopied() *Range {
+	if x != nil {
+		return x.Copied
 	}
 	return nil
 }
@@ -1332,6 +1359,59 @@ func (x *Stamp) GetSequence() uint64 {
 	return 0
 }
 
+// Range is a part of a file.
+type Range struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            uint64                 `protobuf:"varint,1,opt,name=at,proto3" json:"at,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Range) Reset() {
+	*x = Range{}
+	mi := &file_stronghold_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Range) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Range) ProtoMessage() {}
+
+func (x *Range) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Range.ProtoReflect.Descriptor instead.
+func (*Range) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Range) GetAt() uint64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Range) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // ClientInfo is a client, and how much it holds.
 type ClientInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1340,13 +1420,14 @@ type ClientInfo struct {
 	Records       uint64                 `protobuf:"varint,3,opt,name=records,proto3" json:"records,omitempty"`                         // those that were revoked are not counted
 	Values        uint64                 `protobuf:"varint,4,opt,name=values,proto3" json:"values,omitempty"`                           // of its store
 	ValueBytes    uint64                 `protobuf:"varint,5,opt,name=value_bytes,json=valueBytes,proto3" json:"value_bytes,omitempty"` // of these, with their keys
+	Unloaded      bool                   `protobuf:"varint,6,opt,name=unloaded,proto3" json:"unloaded,omitempty"`                       // what it holds is not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ClientInfo) Reset() {
 	*x = ClientInfo{}
-	mi := &file_stronghold_proto_msgTypes[6]
+	mi := &file_stronghold_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1358,7 +1439,7 @@ func (x *ClientInfo) String() string {
 func (*ClientInfo) ProtoMessage() {}
 
 func (x *ClientInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[6]
+	mi := &file_stronghold_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1371,7 +1452,7 @@ func (x *ClientInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientInfo.ProtoReflect.Descriptor instead.
 func (*ClientInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{6}
+	return file_stronghold_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ClientInfo) GetLocation() *Location {
@@ -1409,6 +1490,13 @@ func (x *ClientInfo) GetValueBytes() uint64 {
 	return 0
 }
 
+func (x *ClientInfo) GetUnloaded() bool {
+	if x != nil {
+		return x.Unloaded
+	}
+	return false
+}
+
 // VaultInfo is what there is to tell of a vault as a whole.
 type VaultInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1420,7 +1508,7 @@ type VaultInfo struct {
 
 func (x *VaultInfo) Reset() {
 	*x = VaultInfo{}
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +1520,7 @@ func (x *VaultInfo) String() string {
 func (*VaultInfo) ProtoMessage() {}
 
 func (x *VaultInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +1533,7 @@ func (x *VaultInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VaultInfo.ProtoReflect.Descriptor instead.
 func (*VaultInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{7}
+	return file_stronghold_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *VaultInfo) GetKeep() uint64 {
@@ -1475,7 +1563,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1487,7 +1575,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1500,7 +1588,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{8}
+	return file_stronghold_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Peer) GetName() string {
@@ -1550,7 +1638,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1650,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1663,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{9}
+	return file_stronghold_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *NodeStatus) GetPeerId() string {
@@ -1661,7 +1749,7 @@ type Zone struct {
 
 func (x *Zone) Reset() {
 	*x = Zone{}
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1761,7 @@ func (x *Zone) String() string {
 func (*Zone) ProtoMessage() {}
 
 func (x *Zone) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1774,7 @@ func (x *Zone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Zone.ProtoReflect.Descriptor instead.
 func (*Zone) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{10}
+	return file_stronghold_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Zone) GetPid() uint32 {
@@ -1730,7 +1818,7 @@ type Layer struct {
 
 func (x *Layer) Reset() {
 	*x = Layer{}
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1830,7 @@ func (x *Layer) String() string {
 func (*Layer) ProtoMessage() {}
 
 func (x *Layer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1843,7 @@ func (x *Layer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer.ProtoReflect.Descriptor instead.
 func (*Layer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{11}
+	return file_stronghold_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Layer) GetName() string {
@@ -1797,7 +1885,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +1897,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +1910,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{12}
+	return file_stronghold_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Decision) GetAllowed() bool {
@@ -1851,7 +1939,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +1951,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +1964,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{13}
+	return file_stronghold_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Ping) GetRoundTripUs() uint64 {
@@ -1912,7 +2000,7 @@ type SnapshotInfo struct {
 
 func (x *SnapshotInfo) Reset() {
 	*x = SnapshotInfo{}
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2012,7 @@ func (x *SnapshotInfo) String() string {
 func (*SnapshotInfo) ProtoMessage() {}
 
 func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2025,7 @@ func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotInfo.ProtoReflect.Descriptor instead.
 func (*SnapshotInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{14}
+	return file_stronghold_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SnapshotInfo) GetVersion() string {
@@ -1976,7 +2064,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2076,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2089,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{15}
+	return file_stronghold_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Slot) GetKind() string {
@@ -2063,7 +2151,7 @@ type Proof struct {
 
 func (x *Proof) Reset() {
 	*x = Proof{}
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2075,7 +2163,7 @@ func (x *Proof) String() string {
 func (*Proof) ProtoMessage() {}
 
 func (x *Proof) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2088,7 +2176,7 @@ func (x *Proof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proof.ProtoReflect.Descriptor instead.
 func (*Proof) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{16}
+	return file_stronghold_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Proof) GetKey() []byte {
@@ -2156,7 +2244,7 @@ type Imported struct {
 
 func (x *Imported) Reset() {
 	*x = Imported{}
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2168,7 +2256,7 @@ func (x *Imported) String() string {
 func (*Imported) ProtoMessage() {}
 
 func (x *Imported) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2181,7 +2269,7 @@ func (x *Imported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Imported.ProtoReflect.Descriptor instead.
 func (*Imported) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{17}
+	return file_stronghold_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Imported) GetVersion() string {
@@ -2246,7 +2334,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2258,7 +2346,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2271,7 +2359,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{18}
+	return file_stronghold_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Attempt) GetName() string {
@@ -2321,7 +2409,7 @@ type ImportCounts struct {
 
 func (x *ImportCounts) Reset() {
 	*x = ImportCounts{}
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2333,7 +2421,7 @@ func (x *ImportCounts) String() string {
 func (*ImportCounts) ProtoMessage() {}
 
 func (x *ImportCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2346,7 +2434,7 @@ func (x *ImportCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCounts.ProtoReflect.Descriptor instead.
 func (*ImportCounts) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{19}
+	return file_stronghold_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ImportCounts) GetClients() uint64 {
@@ -2437,7 +2525,7 @@ type ImportedPart struct {
 
 func (x *ImportedPart) Reset() {
 	*x = ImportedPart{}
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2449,7 +2537,7 @@ func (x *ImportedPart) String() string {
 func (*ImportedPart) ProtoMessage() {}
 
 func (x *ImportedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2462,7 +2550,7 @@ func (x *ImportedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPart.ProtoReflect.Descriptor instead.
 func (*ImportedPart) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{20}
+	return file_stronghold_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ImportedPart) GetLocation() *Location {
@@ -2490,7 +2578,7 @@ type LeftOut struct {
 
 func (x *LeftOut) Reset() {
 	*x = LeftOut{}
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2502,7 +2590,7 @@ func (x *LeftOut) String() string {
 func (*LeftOut) ProtoMessage() {}
 
 func (x *LeftOut) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2515,7 +2603,7 @@ func (x *LeftOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeftOut.ProtoReflect.Descriptor instead.
 func (*LeftOut) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{21}
+	return file_stronghold_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LeftOut) GetLocation() *Location {
@@ -2544,7 +2632,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2556,7 +2644,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2569,7 +2657,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{22}
+	return file_stronghold_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Change) GetSequence() uint64 {
@@ -2609,7 +2697,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2621,7 +2709,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2634,7 +2722,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{23}
+	return file_stronghold_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Job) GetToken() []byte {
@@ -2697,7 +2785,7 @@ type NewKey struct {
 
 func (x *NewKey) Reset() {
 	*x = NewKey{}
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2709,7 +2797,7 @@ func (x *NewKey) String() string {
 func (*NewKey) ProtoMessage() {}
 
 func (x *NewKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2722,7 +2810,7 @@ func (x *NewKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewKey.ProtoReflect.Descriptor instead.
 func (*NewKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{24}
+	return file_stronghold_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *NewKey) GetKey() []byte {
@@ -2752,7 +2840,7 @@ type ForeignFile struct {
 
 func (x *ForeignFile) Reset() {
 	*x = ForeignFile{}
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2764,7 +2852,7 @@ func (x *ForeignFile) String() string {
 func (*ForeignFile) ProtoMessage() {}
 
 func (x *ForeignFile) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2777,7 +2865,7 @@ func (x *ForeignFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignFile.ProtoReflect.Descriptor instead.
 func (*ForeignFile) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{25}
+	return file_stronghold_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ForeignFile) GetPassword() []byte {
@@ -2819,7 +2907,7 @@ type ForeignKey struct {
 
 func (x *ForeignKey) Reset() {
 	*x = ForeignKey{}
-	mi := &file_stronghold_proto_msgTypes[26]
+	mi := &file_stronghold_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2831,7 +2919,7 @@ func (x *ForeignKey) String() string {
 func (*ForeignKey) ProtoMessage() {}
 
 func (x *ForeignKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[26]
+	mi := &file_stronghold_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2844,7 +2932,7 @@ func (x *ForeignKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignKey.ProtoReflect.Descriptor instead.
 func (*ForeignKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{26}
+	return file_stronghold_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ForeignKey) GetPassword() []byte {
@@ -2879,7 +2967,7 @@ type Hashed struct {
 
 func (x *Hashed) Reset() {
 	*x = Hashed{}
-	mi := &file_stronghold_proto_msgTypes[27]
+	mi := &file_stronghold_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2891,7 +2979,7 @@ func (x *Hashed) String() string {
 func (*Hashed) ProtoMessage() {}
 
 func (x *Hashed) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[27]
+	mi := &file_stronghold_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2904,7 +2992,7 @@ func (x *Hashed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hashed.ProtoReflect.Descriptor instead.
 func (*Hashed) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{27}
+	return file_stronghold_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Hashed) GetToken() []byte {
@@ -3064,7 +3152,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\b_messageB\b\n" +
 	"\x06_valueB\v\n" +
 	"\t_if_valueB\a\n" +
-	"\x05_keepJ\x04\b\x04\x10\x05\"\xb2\t\n" +
+	"\x05_keepJ\x04\b\x04\x10\x05\"\xaa\n" +
+	"\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -3091,7 +3180,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\bsnapshot\x18\x1f \x01(\fR\bsnapshot\x12\x12\n" +
 	"\x04more\x18  \x01(\bR\x04more\x12\x18\n" +
 	"\awrapped\x18G \x01(\fR\awrapped\x123\n" +
-	"\aclients\x18H \x03(\v2\x19.stronghold.v1.ClientInfoR\aclients\x12.\n" +
+	"\aclients\x18H \x03(\v2\x19.stronghold.v1.ClientInfoR\aclients\x12\x1a\n" +
+	"\bunloaded\x18I \x01(\bR\bunloaded\x12.\n" +
 	"\x05vault\x18< \x01(\v2\x18.stronghold.v1.VaultInfoR\x05vault\x121\n" +
 	"\aresults\x18= \x03(\v2\x17.stronghold.v1.ResponseR\aresults\x12-\n" +
 	"\x06change\x18\x1e \x01(\v2\x15.stronghold.v1.ChangeR\x06change\x12\x16\n" +
@@ -3102,7 +3192,9 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06hashed\x18) \x01(\fR\x06hashed\x12\x12\n" +
 	"\x04last\x182 \x01(\x04R\x04last\x12)\n" +
 	"\x05slots\x18* \x03(\v2\x13.stronghold.v1.SlotR\x05slots\x12\x18\n" +
-	"\alineage\x183 \x01(\fR\alineageB\b\n" +
+	"\alineage\x183 \x01(\fR\alineage\x12,\n" +
+	"\x06wanted\x18+ \x01(\v2\x14.stronghold.v1.RangeR\x06wanted\x12,\n" +
+	"\x06copied\x18, \x01(\v2\x14.stronghold.v1.RangeR\x06copiedB\b\n" +
 	"\x06_valueB\n" +
 	"\n" +
 	"\b_version\"\xd1\x02\n" +
@@ -3124,7 +3216,10 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x05Stamp\x12\x0e\n" +
 	"\x02ms\x18\x01 \x01(\x04R\x02ms\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\fR\x06device\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"\xac\x01\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"-\n" +
+	"\x05Range\x12\x0e\n" +
+	"\x02at\x18\x01 \x01(\x04R\x02at\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\xc8\x01\n" +
 	"\n" +
 	"ClientInfo\x123\n" +
 	"\blocation\x18\x01 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12\x16\n" +
@@ -3132,7 +3227,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\arecords\x18\x03 \x01(\x04R\arecords\x12\x16\n" +
 	"\x06values\x18\x04 \x01(\x04R\x06values\x12\x1f\n" +
 	"\vvalue_bytes\x18\x05 \x01(\x04R\n" +
-	"valueBytes\"B\n" +
+	"valueBytes\x12\x1a\n" +
+	"\bunloaded\x18\x06 \x01(\bR\bunloaded\"B\n" +
 	"\tVaultInfo\x12\x12\n" +
 	"\x04keep\x18\x01 \x01(\x04R\x04keep\x12!\n" +
 	"\fnext_version\x18\x02 \x01(\x04R\vnextVersion\"f\n" +
@@ -3261,7 +3357,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06header\x18\x06 \x01(\fR\x06header\x12\x1b\n" +
 	"\tslot_kind\x18\a \x01(\rR\bslotKind\x12\x1c\n" +
 	"\trecipient\x18\b \x01(\tR\trecipient\x12\x12\n" +
-	"\x04lock\x18\t \x01(\fR\x04lock*\xf5\x02\n" +
+	"\x04lock\x18\t \x01(\fR\x04lock*\x85\x03\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x06\n" +
 	"\x02OK\x10\x01\x12\v\n" +
@@ -3291,7 +3387,9 @@ const file_stronghold_proto_rawDesc = "" +
 	"\aNO_SLOT\x10\x14\x12\t\n" +
 	"\x05OLDER\x10\x17\x12\f\n" +
 	"\bDISABLED\x10\x1b\x12\f\n" +
-	"\bCONFLICT\x10\x1cB.Z,github.com/stronghold-go/stronghold/protocolb\x06proto3"
+	"\bCONFLICT\x10\x1c\x12\x0e\n" +
+	"\n" +
+	"NOT_LOADED\x10\x1dB.Z,github.com/stronghold-go/stronghold/protocolb\x06proto3"
 
 var (
 	file_stronghold_proto_rawDescOnce sync.Once
@@ -3306,7 +3404,7 @@ func file_stronghold_proto_rawDescGZIP() []byte {
 }
 
 var file_stronghold_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_stronghold_proto_goTypes = []any{
 	(Status)(0),          // 0: stronghold.v1.Status
 	(*Frame)(nil),        // 1: stronghold.v1.Frame
@@ -3315,28 +3413,29 @@ var file_stronghold_proto_goTypes = []any{
 	(*Response)(nil),     // 4: stronghold.v1.Response
 	(*Entry)(nil),        // 5: stronghold.v1.Entry
 	(*Stamp)(nil),        // 6: stronghold.v1.Stamp
-	(*ClientInfo)(nil),   // 7: stronghold.v1.ClientInfo
-	(*VaultInfo)(nil),    // 8: stronghold.v1.VaultInfo
-	(*Peer)(nil),         // 9: stronghold.v1.Peer
-	(*NodeStatus)(nil),   // 10: stronghold.v1.NodeStatus
-	(*Zone)(nil),         // 11: stronghold.v1.Zone
-	(*Layer)(nil),        // 12: stronghold.v1.Layer
-	(*Decision)(nil),     // 13: stronghold.v1.Decision
-	(*Ping)(nil),         // 14: stronghold.v1.Ping
-	(*SnapshotInfo)(nil), // 15: stronghold.v1.SnapshotInfo
-	(*Slot)(nil),         // 16: stronghold.v1.Slot
-	(*Proof)(nil),        // 17: stronghold.v1.Proof
-	(*Imported)(nil),     // 18: stronghold.v1.Imported
-	(*Attempt)(nil),      // 19: stronghold.v1.Attempt
-	(*ImportCounts)(nil), // 20: stronghold.v1.ImportCounts
-	(*ImportedPart)(nil), // 21: stronghold.v1.ImportedPart
-	(*LeftOut)(nil),      // 22: stronghold.v1.LeftOut
-	(*Change)(nil),       // 23: stronghold.v1.Change
-	(*Job)(nil),          // 24: stronghold.v1.Job
-	(*NewKey)(nil),       // 25: stronghold.v1.NewKey
-	(*ForeignFile)(nil),  // 26: stronghold.v1.ForeignFile
-	(*ForeignKey)(nil),   // 27: stronghold.v1.ForeignKey
-	(*Hashed)(nil),       // 28: stronghold.v1.Hashed
+	(*Range)(nil),        // 7: stronghold.v1.Range
+	(*ClientInfo)(nil),   // 8: stronghold.v1.ClientInfo
+	(*VaultInfo)(nil),    // 9: stronghold.v1.VaultInfo
+	(*Peer)(nil),         // 10: stronghold.v1.Peer
+	(*NodeStatus)(nil),   // 11: stronghold.v1.NodeStatus
+	(*Zone)(nil),         // 12: stronghold.v1.Zone
+	(*Layer)(nil),        // 13: stronghold.v1.Layer
+	(*Decision)(nil),     // 14: stronghold.v1.Decision
+	(*Ping)(nil),         // 15: stronghold.v1.Ping
+	(*SnapshotInfo)(nil), // 16: stronghold.v1.SnapshotInfo
+	(*Slot)(nil),         // 17: stronghold.v1.Slot
+	(*Proof)(nil),        // 18: stronghold.v1.Proof
+	(*Imported)(nil),     // 19: stronghold.v1.Imported
+	(*Attempt)(nil),      // 20: stronghold.v1.Attempt
+	(*ImportCounts)(nil), // 21: stronghold.v1.ImportCounts
+	(*ImportedPart)(nil), // 22: stronghold.v1.ImportedPart
+	(*LeftOut)(nil),      // 23: stronghold.v1.LeftOut
+	(*Change)(nil),       // 24: stronghold.v1.Change
+	(*Job)(nil),          // 25: stronghold.v1.Job
+	(*NewKey)(nil),       // 26: stronghold.v1.NewKey
+	(*ForeignFile)(nil),  // 27: stronghold.v1.ForeignFile
+	(*ForeignKey)(nil),   // 28: stronghold.v1.ForeignKey
+	(*Hashed)(nil),       // 29: stronghold.v1.Hashed
 }
 var file_stronghold_proto_depIdxs = []int32{
 	3,  // 0: stronghold.v1.Frame.request:type_name -> stronghold.v1.Request
@@ -3347,40 +3446,42 @@ var file_stronghold_proto_depIdxs = []int32{
 	3,  // 5: stronghold.v1.Request.steps:type_name -> stronghold.v1.Request
 	0,  // 6: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
 	5,  // 7: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
-	10, // 8: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
-	9,  // 9: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
-	13, // 10: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
-	14, // 11: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
-	15, // 12: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
-	18, // 13: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
-	7,  // 14: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
-	8,  // 15: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
+	11, // 8: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
+	10, // 9: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
+	14, // 10: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
+	15, // 11: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
+	16, // 12: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
+	19, // 13: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
+	8,  // 14: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
+	9,  // 15: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
 	4,  // 16: stronghold.v1.Response.results:type_name -> stronghold.v1.Response
-	23, // 17: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
-	16, // 18: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
-	2,  // 19: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
-	6,  // 20: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
-	6,  // 21: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
-	2,  // 22: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
-	11, // 23: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
-	12, // 24: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
-	16, // 25: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
-	19, // 26: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
-	20, // 27: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
-	21, // 28: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
-	22, // 29: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
-	2,  // 30: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
-	20, // 31: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
-	2,  // 32: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
-	26, // 33: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
-	27, // 34: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
-	25, // 35: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
-	19, // 36: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	24, // 17: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
+	17, // 18: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
+	7,  // 19: stronghold.v1.Response.wanted:type_name -> stronghold.v1.Range
+	7,  // 20: stronghold.v1.Response.copied:type_name -> stronghold.v1.Range
+	2,  // 21: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
+	6,  // 22: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
+	6,  // 23: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
+	2,  // 24: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
+	12, // 25: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
+	13, // 26: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
+	17, // 27: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
+	20, // 28: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
+	21, // 29: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
+	22, // 30: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
+	23, // 31: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
+	2,  // 32: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
+	21, // 33: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
+	2,  // 34: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
+	27, // 35: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
+	28, // 36: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
+	26, // 37: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
+	20, // 38: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }
@@ -3401,7 +3502,7 @@ func file_stronghold_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stronghold_proto_rawDesc), len(file_stronghold_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -37,6 +37,14 @@ func (db *DB) Away() int {
 	return db.away.Len()
 }
 
+// AwayIDs are the clients that are not loaded.
+func (db *DB) AwayIDs() (ids []ID) {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	db.away.Scan(func(it item[[]byte]) bool { ids = append(ids, it.id); return true })
+	return ids
+}
+
 // IsAway says whether there is a client with this id that is not loaded.
 func (db *DB) IsAway(id ID) bool {
 	db.mu.RLock()

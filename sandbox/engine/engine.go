@@ -48,7 +48,8 @@ type Engine struct {
 	journal sync.Mutex // changes are staged and sealed in the order of their numbers
 	ends    []end      // where the journal ended before each change that is not committed
 	folding *folding   // a file that is being given out; set with both locks
-	folds   sync.Mutex // one step of it at a time; taken before journal
+	loading *loading   // clients that are being brought
+	folds   sync.Mutex // one step of a file at a time; taken before journal
 
 	renewal *renewal // for the next file that is given out
 
@@ -146,8 +147,12 @@ func (e *Engine) do(req *protocol.Request) (*protocol.Response, error) {
 		return e.createClient(req)
 	case "client.list":
 		return e.listClients(req)
+	case "client.load":
+		return e.loaded(req)
 	case "client.purge":
 		return e.purgeClient(req)
+	case "client.unload":
+		return e.unload(req)
 	case "key.generate":
 		return e.generate(req)
 	case "key.import", "record.write":
@@ -210,6 +215,8 @@ func (e *Engine) do(req *protocol.Request) (*protocol.Response, error) {
 		return e.commit(req.Sequence)
 	case "zone.fold":
 		return e.fold(req)
+	case "zone.load":
+		return e.load(req)
 	}
 	return nil, errUnsupported
 }
@@ -259,6 +266,10 @@ func refuse(err error) *protocol.Response {
 		return protocol.Refuse(protocol.Status_UNSUPPORTED, "no such operation here")
 	case errors.Is(err, errBusy):
 		return protocol.Refuse(protocol.Status_UNAVAILABLE, "something else is under way")
+	case errors.Is(err, vault.ErrStaged):
+		return protocol.Refuse(protocol.Status_UNAVAILABLE, "the client is being changed")
+	case errors.Is(err, vault.ErrNotLoaded):
+		return protocol.Refuse(protocol.Status_NOT_LOADED, "")
 	case errors.Is(err, vault.ErrNotFound):
 		return protocol.Refuse(protocol.Status_NOT_FOUND, "")
 	case errors.Is(err, vault.ErrOld):
@@ -268,7 +279,7 @@ func refuse(err error) *protocol.Response {
 	case errors.Is(err, vault.ErrDisabled):
 		return protocol.Refuse(protocol.Status_DISABLED, "")
 	case errors.Is(err, vault.ErrSame):
-		return protocol.Invalid("target", "it is where the record is")
+		return protocol.Invalid("target", "it is where it is already")
 	case errors.Is(err, procedures.ErrFlags):
 		return protocol.Refuse(protocol.Status_WRONG_KIND, "its flags do not allow it")
 	case errors.Is(err, procedures.ErrKind):

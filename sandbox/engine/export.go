@@ -60,6 +60,10 @@ func (e *Engine) giveCopy(req *protocol.Request, p *protocol.Proof) (*protocol.R
 		}
 		e.state.DB.Sweep()
 		view := e.state.DB.Freeze()
+		if e.state.DB.Away() > 0 {
+			keys.Destroy()
+			return nil, vault.ErrNotLoaded
+		}
 		r, w := io.Pipe()
 		go func() {
 			defer keys.Destroy()
@@ -109,6 +113,9 @@ func (e *Engine) plain() (*rust.State, error) {
 			return errFull
 		}
 		return nil
+	}
+	if e.state.DB.Away() > 0 {
+		return out, vault.ErrNotLoaded
 	}
 	view := e.state.DB.Freeze()
 	for i := range view.Clients {

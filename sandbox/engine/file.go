@@ -2,8 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"runtime/debug"
 	"slices"
 
@@ -13,9 +11,6 @@ import (
 	"github.com/stronghold-go/stronghold/snapshot"
 	"github.com/stronghold-go/stronghold/vault"
 )
-
-// PartSize is how many bytes of a file pass the pipe at once, at most.
-const PartSize = 4 << 20
 
 // create makes a new snapshot. It is given out and not opened: whoever asked
 // writes it and unlocks it like any other. The zone that made it has hashed its
@@ -48,13 +43,12 @@ func (e *Engine) create(req *protocol.Request) (*protocol.Response, error) {
 	return &protocol.Response{Snapshot: out.Bytes()}, nil
 }
 
-// opening is a snapshot on its way in: the parts go through a pipe to the reader.
+// opening is a snapshot on its way in.
 type opening struct {
-	parts  *io.PipeWriter
-	done   chan struct{}
+	*exchange
 	state  *snapshot.State
-	err    error
-	limits vault.Limits // that its state is to have
+	only   map[vault.ID]bool // the clients to load; nil: all
+	limits vault.Limits      // that its state is to have
 
 	lineage []byte // what the node knows: the file must be of it, unless it is empty,
 	newest  uint64 // and hold this change
@@ -81,7 +75,11 @@ func (e *Engine) open(req *protocol.Request) (*protocol.Response, error) {
 	if req.Secret != nil {
 		return e.begin(req)
 	}
-	return e.take(req.Snapshot, req.More)
+	if e.opening == nil {
+		return nil, errBusy
+	}
+	e.opening.bring(part{req.Snapshot, !req.More})
+	return e.take()
 }
 
 func (e *Engine) unlocked() bool {
@@ -90,25 +88,25 @@ func (e *Engine) unlocked() bool {
 	return e.state != nil
 }
 
-// take takes the next part of the snapshot that is being brought. e.bringing is held.
-func (e *Engine) take(part []byte, more bool) (*protocol.Response, error) {
+// take goes on with the snapshot that is being brought. e.bringing is held.
+func (e *Engine) take() (*protocol.Response, error) {
 	o := e.opening
-	if o == nil {
-		return nil, errBusy
+	next, err := o.next()
+	if err == nil && !next.last {
+		return &protocol.Response{Wanted: next.wanted}, nil
 	}
-	// A reader that has seen enough closes its end: then the write fails.
-	if _, err := o.parts.Write(part); err == nil && more {
-		return new(protocol.Response), nil
-	}
-	o.parts.Close()
-	<-o.done
 	e.opening = nil
-	if o.err != nil {
-		return nil, o.err
+	if err != nil {
+		return nil, err
 	}
 	lineage, err := o.state.Keys.Lineage()
 	if err == nil && o.older(lineage) {
 		err = errOlder
+	}
+	for id := range o.only {
+		if err == nil && !o.state.DB.HasClient(id) {
+			err = vault.ErrNotFound
+		}
 	}
 	if err != nil {
 		o.state.Close()
@@ -131,8 +129,7 @@ func (e *Engine) take(part []byte, more bool) (*protocol.Response, error) {
 // whole, and has the passphrase tried on its slots. e.bringing is held.
 func (e *Engine) begin(req *protocol.Request) (*protocol.Response, error) {
 	if e.opening != nil {
-		e.opening.parts.CloseWithError(errors.New("engine: another snapshot is brought"))
-		<-e.opening.done
+		e.opening.close()
 		if e.opening.state != nil {
 			e.opening.state.Close()
 		}
@@ -159,33 +156,36 @@ func (e *Engine) begin(req *protocol.Request) (*protocol.Response, error) {
 			return nil, err
 		}
 		e.read(keys, req)
-		e.opening.limits = limitsOf(req)
-		return e.take(req.Snapshot, req.More)
+		return e.take()
 	})
 }
 
 // read starts to read a snapshot whose keys are known.
 func (e *Engine) read(keys *snapshot.Keys, req *protocol.Request) {
-	r, w := io.Pipe()
-	o := &opening{parts: w, done: make(chan struct{}), lineage: req.Lineage, newest: req.Newest}
-	options := snapshot.Options{Arena: e.arena}
+	o := &opening{limits: limitsOf(req), lineage: req.Lineage, newest: req.Newest}
+	if req.Within != nil {
+		o.only = map[vault.ID]bool{}
+		for _, l := range req.Within {
+			o.only[place(l).Client] = true
+		}
+	}
+	options := snapshot.Options{Arena: e.arena, Only: o.only}
 	copy(options.Device[:], req.Device)
-	go func() {
-		defer close(o.done)
+	o.exchange = converse(part{req.Snapshot, !req.More}, func(x *exchange) (err error) {
 		used := false
-		o.state, o.err = snapshot.Read(r, func(*snapshot.Header) (*snapshot.Keys, error) { used = true; return keys, nil }, options)
+		o.state, err = snapshot.Read(x, func(*snapshot.Header) (*snapshot.Keys, error) { used = true; return keys, nil }, options)
 		if !used {
 			keys.Destroy()
 		}
-		r.Close()
-	}()
+		return err
+	})
 	e.opening = o
 }
 
 // folding is a new file on its way out.
 type folding struct {
-	parts   *io.PipeReader
-	done    chan struct{}     // closed when nothing more comes
+	*exchange
+	wanted  uint64            // bytes of the present file, with the next request
 	journal *snapshot.Journal // of the new file; set when all of it was given out
 	whole   bool
 	since   []*vault.Change // staged since the state in it, in the order of their numbers; Engine.journal is held for it
@@ -197,8 +197,7 @@ type folding struct {
 
 // close gives up a file that nobody will adopt.
 func (f *folding) close() {
-	f.parts.Close()
-	<-f.done
+	f.exchange.close()
 	if f.journal != nil {
 		f.journal.Close()
 	}
@@ -219,28 +218,30 @@ func (e *Engine) fold(req *protocol.Request) (*protocol.Response, error) {
 	if f == nil || f.whole {
 		return nil, errBusy
 	}
-	part, err := io.ReadAll(io.LimitReader(f.parts, PartSize)) // most files are much smaller than a part
+	if f.wanted > 0 {
+		f.bring(part{req.Snapshot, uint64(len(req.Snapshot)) < f.wanted})
+	}
+	next, err := f.next()
 	if err != nil {
 		f.close()
 		e.setFolding(nil)
 		return nil, err
 	}
-	f.whole = len(part) < PartSize
+	f.wanted = next.wanted.GetBytes()
+	f.whole = next.last
 	lineage, err := f.keys.Lineage()
-	return &protocol.Response{Snapshot: part, More: !f.whole, Lineage: lineage}, err
+	return &protocol.Response{Snapshot: next.out, More: !f.whole, Lineage: lineage, Copied: next.copied, Wanted: next.wanted}, err
 }
 
 // beginFold freezes the state and begins to write it.
 func (e *Engine) beginFold() {
-	if e.folding != nil {
-		e.folding.close()
-	}
+	e.giveUp()
 	state := e.state
 	state.DB.Sweep() // what has expired is not written again
 	e.journal.Lock()
 	view := state.DB.Freeze()
-	r, w := io.Pipe()
-	f := &folding{parts: r, done: make(chan struct{}), carried: view.Sequence, keys: state.Keys, header: state.Header}
+	rest := state.Journal.Rest()
+	f := &folding{carried: view.Sequence, keys: state.Keys, header: state.Header}
 	if next := e.renewal; next != nil {
 		if f.header = next.header; next.keys != nil {
 			f.keys, f.renewed = next.keys, true
@@ -250,14 +251,13 @@ func (e *Engine) beginFold() {
 	for _, end := range e.ends { // staged already, and not committed
 		f.since = append(f.since, end.change)
 	}
+	f.exchange = converse(part{}, func(x *exchange) (err error) {
+		rest.File, rest.Copy = x, x.Copy
+		f.journal, err = snapshot.Write(x, f.keys, f.header, view, rest)
+		return err
+	})
 	e.folding = f
 	e.journal.Unlock()
-	go func() {
-		defer close(f.done)
-		var err error
-		f.journal, err = snapshot.Write(w, f.keys, f.header, view)
-		w.CloseWithError(err) // nil means the end
-	}()
 }
 
 func (e *Engine) setFolding(f *folding) {

@@ -201,14 +201,16 @@ func bring(t testing.TB, e *Engine, file []byte, passphrase string, size int) *p
 	t.Helper()
 	unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
 	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: []byte("a device")}
+	at := 0
 	for first := max(size, 1<<13); ; first = 0 { // the first part holds the header
-		n := min(max(size, first), len(file))
-		req.Snapshot, file = file[:n], file[n:]
-		req.More = len(file) > 0
+		n := min(max(size, first), len(file)-at)
+		req.Snapshot = file[at : at+n]
+		req.More = at+n < len(file)
 		resp := ask(t, e, req)
-		if resp.Status != protocol.Status_OK || !req.More {
+		if resp.Wanted == nil {
 			return resp
 		}
+		at = min(int(resp.Wanted.At), len(file))
 		req = &protocol.Request{Operation: "zone.open"}
 	}
 }

@@ -320,7 +320,8 @@ func (d *disk) reopen() {
 	req.Snapshot, req.More = part, len(part) < len(d.file)
 	resp := ok(d.t, d.hasher, &protocol.Request{Id: req.Id, Operation: "zone.hash", Job: handle(d.t, e, req).Job, Snapshot: part})
 	resp = handle(d.t, e, &protocol.Request{Id: req.Id, Operation: "zone.hashed", Hashed: resp.Hashed})
-	for at := len(part); at < len(d.file); at += len(part) {
+	for resp.Wanted != nil {
+		at := min(int(resp.Wanted.At), len(d.file))
 		part = d.file[at:min(at+PartSize, len(d.file))]
 		resp = ok(d.t, e, &protocol.Request{Operation: "zone.open", Snapshot: part, More: at+len(part) < len(d.file)})
 	}

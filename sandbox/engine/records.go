@@ -156,8 +156,13 @@ func (e *Engine) list(req *protocol.Request) (*protocol.Response, error) {
 		}
 	}
 	resp := new(protocol.Response)
+	resp.Unloaded = req.Location.Depth() == 0 && req.Within == nil && e.state.DB.Away() > 0
 	var last vault.Cursor
 	for _, in := range scopes(req) {
+		if req.Location.Depth() == 0 && in.depth > 0 && e.state.DB.IsAway(in.ids[0]) {
+			resp.Unloaded = true // the others are listed
+			continue
+		}
 		from, ok := in.from(after)
 		if !ok {
 			continue
