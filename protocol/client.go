@@ -106,17 +106,18 @@ func (c Client) List(ctx context.Context, prefix *Location, yield func(*Entry) b
 // Unlock seals the passphrase to the zone, which opens the snapshot with it.
 // The caller wipes passphrase.
 func (c Client) Unlock(ctx context.Context, passphrase []byte) error {
-	return c.unlock(ctx, &Request{Operation: "node.unlock"}, passphrase)
+	return c.UnlockWith(ctx, passphrase, UnlockOptions{})
 }
 
-// UnlockOlder is Unlock, also of a snapshot that is older than the last one that
-// was written here ([ErrOlder]): what was changed since is not in it.
-func (c Client) UnlockOlder(ctx context.Context, passphrase []byte) error {
-	return c.unlock(ctx, &Request{Operation: "node.unlock", AcceptOlder: true}, passphrase)
+// UnlockOptions say how [Client.UnlockWith] goes about it.
+type UnlockOptions struct {
+	AcceptOlder bool        // also if it is older than the last one written here ([ErrOlder]): what was changed since is not in it
+	Clients     []*Location // load these and no others; nil: all. One that is not in the snapshot is [ErrNotFound]
 }
 
-func (c Client) unlock(ctx context.Context, req *Request, passphrase []byte) error {
-	req.Id = NewID()
+// UnlockWith is [Client.Unlock] with options.
+func (c Client) UnlockWith(ctx context.Context, passphrase []byte, o UnlockOptions) error {
+	req := &Request{Id: NewID(), Operation: "node.unlock", AcceptOlder: o.AcceptOlder, Within: o.Clients}
 	if err := c.seal(ctx, req, nil, passphrase); err != nil {
 		return err
 	}

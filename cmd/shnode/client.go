@@ -19,8 +19,10 @@ func (a *app) clientCommand() *cobra.Command {
 being when something is written to it, or by ` + "`shnode client create`" + `.`,
 		Example: `  shnode client create wallet
   shnode client ls
+  shnode client unload wallet
+  shnode client load wallet
   shnode client purge wallet`,
-	}, a.clientListCommand(), a.clientCreateCommand(), a.clientPurgeCommand())
+	}, a.clientListCommand(), a.clientCreateCommand(), a.clientLoadCommand(), a.clientUnloadCommand(), a.clientPurgeCommand())
 }
 
 // clientArg reads an argument that names a client.
@@ -76,6 +78,67 @@ makes its client, too.`,
 	})
 }
 
+func (a *app) clientLoadCommand() *cobra.Command {
+	var all bool
+	var as string
+	cmd := &cobra.Command{
+		Use:   "load CLIENT | load --all",
+		Short: "load a client from the snapshot, or give it another name",
+		Long: `load decrypts a client that ` + "`shnode unlock --client`" + ` or ` + "`shnode client unload`" + ` has left
+in the snapshot. With --as it has another name from then on, with all it holds; one
+that is loaded can be given another name, too. No passphrase is asked for: the node
+is unlocked.`,
+		Example: `  shnode client load wallet
+  shnode client load wallet --as savings
+  shnode client load --all`,
+		Args: takes(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			req := &protocol.Request{Operation: "client.load"}
+			done := map[string]string{"loaded": "all"}
+			switch {
+			case all && (len(args) > 0 || as != ""), !all && len(args) == 0:
+				return usage("name a client, or say --all", "")
+			case !all:
+				if req.Location, err = clientArg(args[0]); err != nil {
+					return err
+				}
+				done["loaded"] = req.Location.Text()
+			}
+			if as != "" {
+				if req.Target, err = clientArg(as); err != nil {
+					return err
+				}
+				done["as"] = req.Target.Text()
+			}
+			return a.ask(cmd.Context(), func(c protocol.Client) error {
+				if _, err := c.Do(cmd.Context(), req); err != nil {
+					err = a.hinted(err, protocol.Status_EXISTS, "there is a client of that name already: `shnode client ls` tells what there is")
+					return a.hinted(err, protocol.Status_NOT_FOUND, "`shnode client ls` tells what there is")
+				}
+				if as == "" {
+					a.talkf("loaded %s", done["loaded"])
+				} else {
+					a.talkf("loaded %s as %s", done["loaded"], done["as"])
+				}
+				return a.printIf(done)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "load every client that is not loaded")
+	cmd.Flags().StringVar(&as, "as", "", "give it this name from now on")
+	return cmd
+}
+
+func (a *app) clientUnloadCommand() *cobra.Command {
+	return a.clientChange("client.unload", "unloaded", &cobra.Command{
+		Use:   "unload CLIENT",
+		Short: "drop what a client holds from memory; the snapshot keeps it",
+		Long: `unload drops all secrets of a client from the zone, and the values of its session.
+What is asked of it is refused until ` + "`shnode client load`" + ` loads it again.`,
+		Example: `  shnode client unload wallet`,
+	})
+}
+
 func (a *app) clientPurgeCommand() *cobra.Command {
 	return a.clientChange("client.purge", "purged", &cobra.Command{
 		Use:   "purge CLIENT",
@@ -111,13 +174,20 @@ func (a *app) printClients(all []*protocol.ClientInfo, bySize bool) error {
 	rows := [][]string{{"CLIENT", "VAULTS", "RECORDS", "VALUES", "BYTES"}}
 	for _, c := range all {
 		if a.json {
-			err := a.printJSON(map[string]any{"client": c.Location.Text(), "vaults": c.Vaults, "records": c.Records, "values": c.Values, "value_bytes": c.ValueBytes})
-			if err != nil {
+			line := map[string]any{"client": c.Location.Text(), "loaded": !c.Unloaded}
+			if !c.Unloaded {
+				line["vaults"], line["records"], line["values"], line["value_bytes"] = c.Vaults, c.Records, c.Values, c.ValueBytes
+			}
+			if err := a.printJSON(line); err != nil {
 				return err
 			}
 			continue
 		}
 		row := []string{c.Location.Text()}
+		if c.Unloaded {
+			rows = append(rows, append(row, "not loaded", "-", "-", "-"))
+			continue
+		}
 		for _, n := range []uint64{c.Vaults, c.Records, c.Values, c.ValueBytes} {
 			row = append(row, strconv.FormatUint(n, 10))
 		}

@@ -85,6 +85,8 @@ var outcomes = map[protocol.Status]outcome{
 	protocol.Status_UNAVAILABLE: {exit: exitUnreachable, hint: "`shnode status` tells how the node is",
 		remote: "`shnode peer ls` tells which peers are connected; is the peer's node running, and is its address right?"},
 	protocol.Status_DISABLED: {exit: exitFailed, hint: "`shnode key enable LOC` lets it be used again"},
+	protocol.Status_NOT_LOADED: {exit: exitLocked, hint: "`shnode client load CLIENT` loads it from the snapshot",
+		remote: "the peer's operator must load it with `shnode client load` there"},
 	protocol.Status_CONFLICT: {exit: exitFailed, hint: "look what is there now, and ask again"},
 	protocol.Status_INTERNAL: {exit: exitFailed, hint: "the node's log has the cause, under the request's id"},
 	protocol.Status_MISSING:  {exit: exitNotFound, hint: "put vault.stronghold, or a copy of it, back into the home"},

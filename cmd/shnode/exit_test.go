@@ -39,6 +39,7 @@ var statusExits = map[protocol.Status]int{
 	protocol.Status_NO_SLOT:             6,
 	protocol.Status_DISABLED:            1,
 	protocol.Status_CONFLICT:            1,
+	protocol.Status_NOT_LOADED:          6,
 }
 
 func TestExplainStatus(t *testing.T) {

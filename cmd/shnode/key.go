@@ -263,12 +263,16 @@ Of a peer it lists what the policy there lets this node see.`,
 			}
 			req := &protocol.Request{Operation: "record.list", Location: below, Hint: []byte(hint)}
 			var entries []*protocol.Entry
+			var partial bool
 			err := a.ask(cmd.Context(), func(c protocol.Client) (err error) {
-				entries, err = pages(cmd.Context(), c, req)
+				entries, partial, err = pages(cmd.Context(), c, req)
 				return a.hinted(err, protocol.Status_NOT_FOUND, "there is no such client: `shnode key ls` tells what there is")
 			})
 			if err != nil {
 				return err
+			}
+			if partial {
+				a.talkf("there are clients that are not loaded: `shnode client ls` tells which")
 			}
 			return a.printEntries(entries)
 		},

@@ -80,6 +80,7 @@ type app struct {
 	peer           string
 	passphraseFile string
 	acceptOlder    bool
+	clients        []string
 
 	stdinTaken bool // by a value, so that no second one reads it
 }

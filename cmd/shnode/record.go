@@ -68,16 +68,17 @@ func written(at *protocol.Location, resp *protocol.Response) *protocol.Location 
 	return at
 }
 
-// pages asks for a listing to its end.
-func pages(ctx context.Context, c protocol.Client, req *protocol.Request) (all []*protocol.Entry, err error) {
+// pages asks for a listing to its end. partial says that there are clients of which
+// it tells nothing.
+func pages(ctx context.Context, c protocol.Client, req *protocol.Request) (all []*protocol.Entry, partial bool, err error) {
 	for {
 		resp, err := c.Do(ctx, proto.CloneOf(req)) // each page is a request of its own
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		all = append(all, resp.Entries...)
+		all, partial = append(all, resp.Entries...), partial || resp.Unloaded
 		if req.After = resp.Next; len(req.After) == 0 {
-			return all, nil
+			return all, partial, nil
 		}
 	}
 }

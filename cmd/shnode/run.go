@@ -46,7 +46,7 @@ ends, the socket is removed. It then ends with 0, or with 130 after SIGINT.`,
 		Args: takes(0, 0),
 	}
 	cmd.Flags().StringArrayVar(&listen, "listen", nil, "listen on this address, such as /ip4/0.0.0.0/tcp/7411; may be given again (default: as config.toml says, else this machine only)")
-	a.acceptOlderFlag(cmd)
+	a.unlockFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		home, err := a.home()
 		if err != nil {
@@ -149,6 +149,9 @@ func (a *app) unlockFromFile(ctx context.Context, home string) error {
 	args := []string{"unlock", "--json", "--home", home, "--passphrase-file", a.passphraseFile, "--timeout", a.timeout.String()}
 	if a.acceptOlder {
 		args = append(args, "--accept-older")
+	}
+	for _, c := range a.clients {
+		args = append(args, "--client", c)
 	}
 	cmd, err := self(ctx, args...)
 	if err != nil {

@@ -230,22 +230,33 @@ func (a *app) unlockCommand() *cobra.Command {
 		Use:   "unlock",
 		Short: "open the snapshot in the zone; asks for the passphrase",
 		Example: `  shnode unlock
-  pass show shnode | shnode unlock --passphrase-file -`,
+  pass show shnode | shnode unlock --passphrase-file -
+  shnode unlock --client wallet`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			return a.ask(ctx, func(c protocol.Client) error { return a.unlock(ctx, c) })
 		},
 	}
-	a.acceptOlderFlag(cmd)
+	a.unlockFlags(cmd)
 	return cmd
 }
 
-func (a *app) acceptOlderFlag(cmd *cobra.Command) {
+// unlockFlags are those of the commands that unlock.
+func (a *app) unlockFlags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&a.clients, "client", nil, "load this client of the snapshot and none that is not named; all, if there is no such flag")
 	cmd.Flags().BoolVar(&a.acceptOlder, "accept-older", false, "open the snapshot also if it is older than the last one that was written in this home")
 }
 
 func (a *app) unlock(ctx context.Context, c protocol.Client) error {
+	options := protocol.UnlockOptions{AcceptOlder: a.acceptOlder}
+	for _, name := range a.clients {
+		client, err := clientArg(name)
+		if err != nil {
+			return err
+		}
+		options.Clients = append(options.Clients, client)
+	}
 	// Before anybody types.
 	s, err := c.Status(ctx)
 	if err != nil {
@@ -260,12 +271,8 @@ func (a *app) unlock(ctx context.Context, c protocol.Client) error {
 		return err
 	}
 	defer passphrase.Destroy()
-	unlock := c.Unlock
-	if a.acceptOlder {
-		unlock = c.UnlockOlder
-	}
-	if err := unlock(ctx, passphrase.Bytes()); err != nil {
-		return err
+	if err := c.UnlockWith(ctx, passphrase.Bytes(), options); err != nil {
+		return a.hinted(err, protocol.Status_NOT_FOUND, "the snapshot has no such client as --client says; it was not opened")
 	}
 	a.talkf("unlocked")
 	return a.printIf(map[string]bool{"locked": false})

@@ -221,7 +221,7 @@ the policy there lets this node read.`,
 			}
 			var entries []*protocol.Entry
 			err = a.ask(cmd.Context(), func(c protocol.Client) (err error) {
-				entries, err = pages(cmd.Context(), c, &protocol.Request{Operation: "store.list", Location: client, Prefix: []byte(prefix), Session: session})
+				entries, _, err = pages(cmd.Context(), c, &protocol.Request{Operation: "store.list", Location: client, Prefix: []byte(prefix), Session: session})
 				return a.hinted(err, protocol.Status_NOT_FOUND, "`shnode client ls` tells which clients there are")
 			})
 			if err != nil {

@@ -33,7 +33,7 @@ few only.`,
 			}
 			var entries []*protocol.Entry
 			err = a.ask(ctx, func(c protocol.Client) (err error) {
-				entries, err = pages(ctx, c, &protocol.Request{Operation: "record.list", Location: vault})
+				entries, _, err = pages(ctx, c, &protocol.Request{Operation: "record.list", Location: vault})
 				return err
 			})
 			if err != nil {

@@ -180,7 +180,7 @@ func noneInTheClear(t *testing.T, d *faultDisk, what string) {
 // begin unlocks a snapshot that is older than what an earlier round has written.
 func begin(t *testing.T, s *local.Stronghold) {
 	t.Helper()
-	if err := s.Client().UnlockOlder(t.Context(), []byte(passphrase)); err != nil {
+	if err := s.Client().UnlockWith(t.Context(), []byte(passphrase), protocol.UnlockOptions{AcceptOlder: true}); err != nil {
 		t.Fatal(err)
 	}
 }

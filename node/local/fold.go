@@ -29,7 +29,6 @@ type fresh struct {
 	of    []byte // its lineage
 	size  int64
 	taken bool // it is the journal's now
-	done  chan error
 }
 
 // wish is somebody's, for a fresh file.
@@ -104,7 +103,9 @@ func (w wish) fails() bool {
 // them. Changes wait only for that.
 // It returns the wishes that the file is for: others were prepared for in vain.
 func (j *journal) foldOnce(wishes []wish, due bool) (_ []wish, err error) {
-	fr := &fresh{temp: unfinishedName(j.path), done: make(chan error, 1)}
+	j.files.Lock()
+	defer j.files.Unlock()
+	fr := &fresh{temp: unfinishedName(j.path)}
 	if fr.file, err = j.disk.Create(fr.temp); err != nil {
 		return wishes, err
 	}
@@ -118,7 +119,7 @@ func (j *journal) foldOnce(wishes []wish, due bool) (_ []wish, err error) {
 	if wishes = slices.DeleteFunc(wishes, wish.fails); len(wishes) == 0 && !due {
 		return nil, nil
 	}
-	if err := j.pull(fr, "zone.fold"); err != nil {
+	if err := j.pull(fr); err != nil {
 		return wishes, err
 	}
 	fr.base = fr.size
@@ -134,42 +135,115 @@ func (j *journal) foldOnce(wishes []wish, due bool) (_ []wish, err error) {
 			break
 		}
 	}
+	return wishes, j.atRest(func() error { return j.adopt(fr) })
+}
+
+// rest is what is to be done while nothing is staged and all that was is committed.
+type rest struct {
+	do   func() error
+	done chan error
+}
+
+// atRest has run do something then. j.files is held.
+func (j *journal) atRest(do func() error) error {
+	r := &rest{do, make(chan error, 1)}
 	j.mu.Lock()
-	j.fresh = fr
+	j.rest = r
 	j.mu.Unlock()
 	kick(j.wake)
 	select {
-	case err = <-fr.done:
+	case err := <-r.done:
+		return err
 	case <-j.done:
 		select {
-		case err = <-fr.done:
+		case err := <-r.done:
+			return err
 		default:
-			err = errLocking
+			return errLocking
 		}
 	}
-	return wishes, err
 }
 
-// pull writes what the zone gives, part after part.
-func (j *journal) pull(fr *fresh, operation string) error {
-	for more := false; ; more = true {
+func (j *journal) takeRest() *rest {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r := j.rest
+	j.rest = nil
+	return r
+}
+
+// doAtRest lets nothing be staged, writes what is, and does it. Only run calls it.
+func (j *journal) doAtRest(do func() error) error {
+	j.gate.Lock() // nothing is being staged now
+	defer j.gate.Unlock()
+	for wrote := true; wrote; {
+		wrote, _ = j.write(true)
+	}
+	j.mu.Lock()
+	lost := len(j.waiting) > 0
+	j.mu.Unlock()
+	if lost { // a number that will not come: it went with the zone
+		return sandbox.ErrEnded
+	}
+	return do()
+}
+
+// pull writes what the zone gives, part after part, and what it has copied from the
+// present file, of which it may want something.
+func (j *journal) pull(fr *fresh) error {
+	req := new(protocol.Request)
+	for {
 		j.mu.Lock()
 		closing := j.closing
 		j.mu.Unlock()
 		if closing {
 			return errLocking
 		}
-		resp, err := j.ask(&protocol.Request{Operation: operation, More: more})
+		req.Operation = "zone.fold"
+		resp, err := j.ask(req)
 		if err != nil {
 			return err
 		}
 		fr.of = resp.Lineage
-		n, err := fr.file.WriteAt(resp.Snapshot, fr.size)
-		fr.size += int64(n)
-		if err != nil || !resp.More {
+		if err := fr.append(resp.Snapshot); err != nil {
 			return err
 		}
+		if c := resp.Copied; c != nil {
+			if err := j.copy(fr, int64(c.At), int64(c.Bytes)); err != nil {
+				return err
+			}
+		}
+		if !resp.More {
+			return nil
+		}
+		req = &protocol.Request{More: true}
+		if resp.Wanted != nil {
+			if req.Snapshot, err = readRange(j.file, resp.Wanted, j.end()); err != nil {
+				return err
+			}
+		}
 	}
+}
+
+func (fr *fresh) append(b []byte) error {
+	n, err := fr.file.WriteAt(b, fr.size)
+	fr.size += int64(n)
+	return err
+}
+
+// copy appends a part of the present file.
+func (j *journal) copy(fr *fresh, at, size int64) error {
+	for part := make([]byte, min(partSize, max(0, size))); size > 0; {
+		n, err := j.file.ReadAt(part[:min(int64(len(part)), size)], at)
+		if n == 0 && err != nil {
+			return err
+		}
+		if err := fr.append(part[:n]); err != nil {
+			return err
+		}
+		at, size = at+int64(n), size-int64(n)
+	}
+	return nil
 }
 
 // carry appends the changes that were committed since the file was begun, or
@@ -186,33 +260,12 @@ func (j *journal) carry(fr *fresh) error {
 	if len(b) == batchHead {
 		return nil
 	}
-	n, err := fr.file.WriteAt(sealBatch(b), fr.size)
-	fr.size += int64(n)
-	return err
-}
-
-func (j *journal) takeFresh() *fresh {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	fr := j.fresh
-	j.fresh = nil
-	return fr
+	return fr.append(sealBatch(b))
 }
 
 // adopt puts a fresh file in the place of the old one, with all that was changed
-// since it was begun. Only run calls it.
+// since it was begun, at rest.
 func (j *journal) adopt(fr *fresh) error {
-	j.gate.Lock() // nothing is being staged now
-	defer j.gate.Unlock()
-	for wrote := true; wrote; {
-		wrote, _ = j.write(true)
-	}
-	j.mu.Lock()
-	lost := len(j.waiting) > 0
-	j.mu.Unlock()
-	if lost { // a number that will not come: it went with the zone
-		return sandbox.ErrEnded
-	}
 	was := fr.size
 	if err := j.carry(fr); err != nil {
 		return err

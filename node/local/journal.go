@@ -52,6 +52,10 @@ type journal struct {
 	size    int64  // of what is known to be on the disk
 	next    uint64 // number of the change that is written next
 
+	// Held while a fresh file is written and takes its place, and while clients are
+	// loaded from this one or unloaded.
+	files sync.Mutex
+
 	foldAt atomic.Int64 // size at which the file is folded
 	due    atomic.Bool  // it has that size
 
@@ -60,7 +64,7 @@ type journal struct {
 	coming   int    // changes that are being staged, of those asked for since the last batch was taken
 	batches  uint64 // that were taken
 	folds    []wish // of those who wait for a file that is begun after they asked
-	fresh    *fresh // a file that is written but for the last changes
+	rest     *rest  // what somebody wants to do at rest
 	hole     bool   // a change was staged whose number will not come
 	closing  bool
 	wake     chan struct{} // run has something to do
@@ -92,6 +96,13 @@ func (s *Stronghold) newJournal(zone *handle, f file, opened *protocol.Response)
 		kick(j.grown)
 	}
 	return j
+}
+
+// end is how much of the file is known to be on the disk.
+func (j *journal) end() int64 {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return j.size
 }
 
 // settle makes what was read durable before anything is built on it. A process
@@ -246,8 +257,8 @@ func (j *journal) writeAll() (closing bool) {
 	defer j.writing.Unlock()
 	for {
 		wrote, closing := j.write(false)
-		if fresh := j.takeFresh(); fresh != nil {
-			fresh.done <- j.adopt(fresh)
+		if rest := j.takeRest(); rest != nil {
+			rest.done <- j.doAtRest(rest.do)
 			continue
 		}
 		if !wrote {
@@ -438,12 +449,19 @@ func (j *journal) tell(operation string, seq uint64) error {
 	return err
 }
 
-// ask is call, in which a refusal is an error.
-func (j *journal) ask(req *protocol.Request) (*protocol.Response, error) {
-	req.Id = protocol.NewID()
+// call asks the zone, with a time limit that is not the asker's.
+func (j *journal) call(req *protocol.Request) (*protocol.Response, error) {
+	if req.Id == nil {
+		req.Id = protocol.NewID()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), zoneTimeout)
 	defer cancel()
-	resp, err := call(ctx, j.zone, req)
+	return call(ctx, j.zone, req)
+}
+
+// ask is call, in which a refusal is an error.
+func (j *journal) ask(req *protocol.Request) (*protocol.Response, error) {
+	resp, err := j.call(req)
 	if err == nil && resp.Status != protocol.Status_OK {
 		err = fmt.Errorf("local: %s: %s", req.Operation, resp.Status.Code())
 	}

@@ -376,7 +376,7 @@ func TestCutFile(t *testing.T) {
 		if err := s.Client().Unlock(t.Context(), []byte(passphrase)); !errors.Is(err, protocol.ErrOlder) {
 			t.Errorf("without a change that was known: %v", err)
 		}
-		if err := s.Client().UnlockOlder(t.Context(), []byte(passphrase)); err != nil {
+		if err := s.Client().UnlockWith(t.Context(), []byte(passphrase), protocol.UnlockOptions{AcceptOlder: true}); err != nil {
 			t.Fatal(err)
 		}
 		if st, err := s.Client().Status(t.Context()); err != nil || !st.Recovered {

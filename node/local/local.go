@@ -182,6 +182,10 @@ func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protoc
 		return s.testPolicy(req.Text), nil
 	case "client.list", "vault.stat":
 		return s.ask(ctx, req)
+	case "client.load":
+		return s.loadClient(ctx, req)
+	case "client.unload":
+		return s.unloadClient(req)
 	case "snapshot.save":
 		return s.save(nil)
 	case "vault.collect":

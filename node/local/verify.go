@@ -57,12 +57,7 @@ func (s *Stronghold) verify(ctx context.Context, f *os.File, secret []byte, acce
 		opened, err = s.bring(ctx, zone, req, f)
 		return opened, err
 	})}
-	if acceptOlder {
-		err = c.UnlockOlder(ctx, secret)
-	} else {
-		err = c.Unlock(ctx, secret)
-	}
-	if err != nil {
+	if err := c.UnlockWith(ctx, secret, protocol.UnlockOptions{AcceptOlder: acceptOlder}); err != nil {
 		return nil, err
 	}
 	return &Verified{Size: st.Size(), Base: int64(opened.Base), Length: int64(opened.Length), Recovered: opened.Recovered,

@@ -104,7 +104,7 @@ func TestOlder(t *testing.T) {
 
 	write(t, path, older)
 	s = open(t, cfg)
-	if err := s.Client().UnlockOlder(t.Context(), []byte(passphrase)); err != nil {
+	if err := s.Client().UnlockWith(t.Context(), []byte(passphrase), protocol.UnlockOptions{AcceptOlder: true}); err != nil {
 		t.Fatal(err)
 	}
 	if all := has(t, s, "a", "b", "c"); all != "ab" {

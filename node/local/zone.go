@@ -210,7 +210,7 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	if err != nil {
 		return s.refuseFile(err), nil
 	}
-	resp, err := s.bring(ctx, zone, req, io.NewSectionReader(file, 0, math.MaxInt64))
+	resp, err := s.bring(ctx, zone, req, file)
 	if err != nil || resp.Status != protocol.Status_OK {
 		file.Close()
 	}
@@ -329,35 +329,48 @@ func Inspect(ctx context.Context, path string) (_ *protocol.SnapshotInfo, size i
 	return resp.Info, st.Size(), protocol.AsError(req, resp)
 }
 
-// bring gives the file to the zone, a part at a time. The error means that no
-// answer came; a refusal ends it early.
-func (s *Stronghold) bring(ctx context.Context, zone *handle, unlock *protocol.Request, file io.Reader) (*protocol.Response, error) {
-	next := make([]byte, openSize)
-	n, err := io.ReadFull(file, next)
+// bring gives the file to the zone: its beginning, and then what the zone wants of it. The
+// error means that no answer came.
+func (s *Stronghold) bring(ctx context.Context, zone *handle, unlock *protocol.Request, file io.ReaderAt) (*protocol.Response, error) {
 	// The secret was sealed for node.unlock: the zone opens it as what it was asked for.
-	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: s.state.device[:]}
+	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: s.state.device[:], Within: unlock.Within}
 	s.settings.Limits.put(req)
 	if s.state.DB != nil && !unlock.AcceptOlder {
 		req.Lineage, req.Newest = s.state.newest()
 	}
+	wanted := &protocol.Range{Bytes: openSize}
 	for {
-		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		var err error
+		if req.Snapshot, err = readRange(file, wanted, math.MaxInt64); err != nil {
 			return nil, err
 		}
-		more := err == nil
-		req.Snapshot, req.More = next[:n], more
+		req.More = uint64(len(req.Snapshot)) == wanted.Bytes
 		if req.Secret != nil {
-			hashed, refusal, hashErr := s.hash(ctx, zone, req)
+			hashed, refusal, err := s.hash(ctx, zone, req)
 			if hashed == nil {
-				return refusal, hashErr
+				return refusal, err
 			}
 			req = hashed
 		}
-		resp, callErr := call(ctx, zone, req)
-		if callErr != nil || resp.Status != protocol.Status_OK || !more {
-			return resp, callErr
+		resp, err := call(ctx, zone, req)
+		if err != nil || resp.Status != protocol.Status_OK || resp.Wanted == nil {
+			return resp, err
 		}
+		wanted = resp.Wanted
 		req = &protocol.Request{Id: protocol.NewID(), Operation: "zone.open"}
-		n, err = io.ReadFull(file, next)
 	}
+}
+
+// readRange reads what the zone wants of a file of this size; less, where that ends.
+func readRange(file io.ReaderAt, wanted *protocol.Range, size int64) ([]byte, error) {
+	if wanted.Bytes > partSize || wanted.At > math.MaxInt64-partSize {
+		return nil, errors.New("local: the zone wants more of the file than there can be")
+	}
+	at := int64(wanted.At)
+	part := make([]byte, max(0, min(int64(wanted.Bytes), size-at)))
+	n, err := file.ReadAt(part, at)
+	if err == io.EOF {
+		err = nil
+	}
+	return part[:n], err
 }
