@@ -353,7 +353,9 @@ var conformance = map[string]func(*testing.T, *suite){
 	"bip39.recover":   testRecover,
 	"client.create":   testClient,
 	"client.list":     with("client.create"),
+	"client.load":     testLoad,
 	"client.purge":    with("client.create"),
+	"client.unload":   with("client.load"),
 	"ed25519.sign":    testSign,
 	"key.generate":    testGenerate,
 	"key.import":      testImport,
@@ -409,6 +411,7 @@ var conformance = map[string]func(*testing.T, *suite){
 	"zone.hashed":     with("zone.hash"),
 	"zone.inspect":    testInspect,
 	"zone.key":        testZoneKey,
+	"zone.load":       with("client.load"),
 	"zone.open":       testOpen,
 }
 

@@ -295,15 +295,7 @@ func testFold(t *testing.T, s *suite) {
 	staged := s.stage(t, &protocol.Request{Operation: "record.revoke", Location: loc})
 	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.abort", Sequence: staged})
 
-	var file []byte
-	for more := true; more; {
-		resp := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.fold", More: file != nil})
-		file = append(file, resp.Snapshot...)
-		more = resp.More
-	}
-	if more := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.carry"}).Snapshot; len(more) > 0 {
-		t.Errorf("%d bytes of changes since", len(more))
-	}
+	file := s.fold(t)
 	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.adopt"})
 	s.want(t, protocol.Status_UNAVAILABLE, &protocol.Request{Operation: "zone.adopt"}) // once
 
@@ -507,6 +499,20 @@ func testOpen(t *testing.T, s *suite) {
 		}
 	}
 	there.want(t, protocol.Status_LOCKED, &protocol.Request{Operation: "record.list"})
+}
+
+// fold has the zone give its state as a file, to be adopted.
+func (s *suite) fold(t testing.TB) (file []byte) {
+	t.Helper()
+	for more := true; more; {
+		resp := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.fold", More: file != nil})
+		file = append(file, resp.Snapshot...)
+		more = resp.More
+	}
+	if more := s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.carry"}).Snapshot; len(more) > 0 {
+		t.Errorf("%d bytes of changes since", len(more))
+	}
+	return file
 }
 
 // inBatch is what a node appends for an answer's change.

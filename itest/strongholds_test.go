@@ -254,10 +254,11 @@ func bring(ctx context.Context, e protocol.Handler, passphrase, file []byte) (*p
 	req.Operation = "zone.open"
 	half := max(len(file)/2, min(len(file), 1<<13)) // the first part holds the header
 	req.Snapshot, req.More, req.Device = file[:half], true, bytes.Repeat([]byte{7}, 8)
-	if resp, err := hashing(ctx, e, req); err != nil || resp.Status != protocol.Status_OK {
-		return resp, err
+	resp, err := hashing(ctx, e, req)
+	for err == nil && resp.Wanted != nil {
+		resp, err = e.Handle(ctx, &protocol.Request{Id: protocol.NewID(), Operation: "zone.open", Snapshot: file[min(int(resp.Wanted.At), len(file)):]})
 	}
-	return e.Handle(ctx, &protocol.Request{Id: protocol.NewID(), Operation: "zone.open", Snapshot: file[half:]})
+	return resp, err
 }
 
 // peerNode is a node in this process.
