@@ -146,6 +146,13 @@ func (in *blocks) seek(at int64) error {
 	return nil
 }
 
+// expect tells where the file comes from how much of it is read next, if it can make use of that.
+func (in *blocks) expect(n int64) {
+	if from, ok := in.from.(interface{ Expect(n int64) }); ok {
+		from.Expect(n)
+	}
+}
+
 func (in *blocks) Read(p []byte) (int, error) {
 	n, err := in.r.Read(p)
 	in.at += int64(n)
@@ -236,6 +243,7 @@ func readSection(in *blocks, k *Keys, db *vault.DB, sec *section) error {
 	if err := in.seek(sec.at + blockHead); err != nil {
 		return err
 	}
+	in.expect(sec.body())
 	d := decoder{r: in}
 	if salt := d.fill(make([]byte, saltSize)); d.err != nil || !bytes.Equal(salt, sec.salt[:]) {
 		return errOr(d.err, errMalformed)

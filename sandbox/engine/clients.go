@@ -111,9 +111,14 @@ func (e *Engine) load(req *protocol.Request) (*protocol.Response, error) {
 	e.state.DB.Take(l.db)
 	e.awaitExpiry()
 	e.frugal()
-	debug.FreeOSMemory() // reading it took as much again
+	if l.read >= muchRead {
+		debug.FreeOSMemory() // reading it took as much again
+	}
 	return new(protocol.Response), nil
 }
+
+// muchRead is how many bytes are worth a collection.
+const muchRead = 16 << 20
 
 // away are those of the clients at these places that are not loaded, of all if none are named.
 func (e *Engine) away(places []*protocol.Location) (ids []vault.ID, err error) {

@@ -25,6 +25,8 @@ type exchange struct {
 	haveAt int64  // where that begins
 	size   int64  // of the file; -1 while its end was not seen
 	ahead  int64  // how much is wanted at once
+	expect int64  // how much is going to be read from here on, if that is known
+	read   int64  // how much was brought
 }
 
 // turn is what the node is to do before its next request, in this order: to write, to
@@ -140,6 +142,7 @@ func (x *exchange) Read(p []byte) (int, error) {
 		if x.at != x.haveAt+int64(len(x.have)) {
 			x.ahead = seekSize
 		}
+		x.ahead, x.expect = min(max(x.ahead, x.expect), openSize), 0
 		if err := x.give(turn{wanted: &protocol.Range{At: uint64(x.at), Bytes: uint64(x.ahead)}}); err != nil {
 			return 0, err
 		}
@@ -147,6 +150,7 @@ func (x *exchange) Read(p []byte) (int, error) {
 		select {
 		case p := <-x.parts:
 			x.have, x.haveAt = p.b, x.at
+			x.read += int64(len(p.b))
 			if p.ends {
 				x.size = x.at + int64(len(p.b))
 			}
@@ -161,6 +165,9 @@ func (x *exchange) Seek(to int64, whence int) (int64, error) {
 	if whence != io.SeekStart || to < 0 {
 		return 0, errors.New("engine: internal error: a seek from elsewhere")
 	}
-	x.at = to
+	x.at, x.expect = to, 0
 	return to, nil
 }
+
+// Expect says how much is going to be read from here on, so that it is wanted at once.
+func (x *exchange) Expect(n int64) { x.expect = n }
