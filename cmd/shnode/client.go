@@ -84,10 +84,10 @@ func (a *app) clientLoadCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "load CLIENT | load --all",
 		Short: "load a client from the snapshot, or give it another name",
-		Long: `load decrypts a client that ` + "`shnode unlock --client`" + ` or ` + "`shnode client unload`" + ` has left
-in the snapshot. With --as it has another name from then on, with all it holds; one
-that is loaded can be given another name, too. No passphrase is asked for: the node
-is unlocked.`,
+		Long: `load decrypts a client that ` + "`shnode unlock --client`" + ` or
+` + "`shnode client unload`" + ` has left in the snapshot. With --as it has another
+name from then on, with all it holds; one that is loaded can be given another name,
+too. No passphrase is asked for: the node is unlocked.`,
 		Example: `  shnode client load wallet
   shnode client load wallet --as savings
   shnode client load --all`,
