@@ -25,7 +25,8 @@ func runInside(ends []end, arenaSize int, setup func(Inside) (Handler, error)) {
 	if err != nil {
 		exit(exitPipe)
 	}
-	s := newServer(nil, runtime.GOMAXPROCS(0), exit)
+	workers := runtime.GOMAXPROCS(0) - processorToSpare
+	s := newServer(nil, workers, exit)
 	for i, e := range ends {
 		s.add(e, toZone[i], toParent[i])
 	}
@@ -48,7 +49,7 @@ func runInside(ends []end, arenaSize int, setup func(Inside) (Handler, error)) {
 		s.refuse(kindSetup, []byte(locked.Note))
 	}
 
-	s.handler, err = callSetup(setup, Inside{Arena: arena, Workers: runtime.GOMAXPROCS(0)})
+	s.handler, err = callSetup(setup, Inside{Arena: arena, Workers: workers})
 	if err != nil {
 		text := err.Error()
 		s.refuse(kindSetup, []byte(text[:min(len(text), maxErrorText)]))

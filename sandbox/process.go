@@ -12,6 +12,11 @@ type child struct {
 	layers  []Layer    // those that the parent put up
 }
 
+// processorToSpare is how much larger the zone's GOMAXPROCS is than the number of its workers. While each worker waits in
+// the kernel for a request, one is idle: without, the runtime's monitor takes the waiting ones for lack of another, and
+// keeps looking every 20 µs, and who gets a request must find a processor first.
+const processorToSpare = 1
+
 // kill ends the process. One that has ended already stays as it is.
 func (c *child) kill() { c.process.Kill() }
 

@@ -18,7 +18,7 @@ func environment(workers int) []string {
 	return []string{
 		"GODEBUG=asyncpreemptoff=1,gcshrinkstackoff=1,updatemaxprocs=0",
 		"GOTRACEBACK=none",
-		"GOMAXPROCS=" + strconv.Itoa(workers),
+		"GOMAXPROCS=" + strconv.Itoa(workers+processorToSpare),
 		"SYSTEMROOT=" + os.Getenv("SYSTEMROOT"),
 	}
 }

@@ -37,8 +37,8 @@ type Handler func(ctx context.Context, request []byte) ([]byte, error)
 type Inside struct {
 	Arena *memory.Arena
 
-	// Workers is how many requests are usually worked on at once, the zone's GOMAXPROCS. A request that takes long
-	// does not hold up those that were sent after it, so for a while there may be up to four times as many.
+	// Workers is how many requests are usually worked on at once. A request that takes long does not hold up those that
+	// were sent after it, so for a while there may be up to four times as many.
 	Workers int
 }
 
