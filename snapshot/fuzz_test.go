@@ -94,6 +94,9 @@ func FuzzRead(f *testing.F) {
 		if whole.Recovered || whole.Length != s.Length || whole.Journal.Tag() != s.Journal.Tag() {
 			t.Fatalf("what was recovered reads otherwise")
 		}
+		if got := rewritten(t, k, b[:s.Length]); !bytes.Equal(got, b[:s.Length]) {
+			t.Fatalf("written again it is another file")
+		}
 		var out bytes.Buffer
 		j, err := Write(&out, s.Keys, s.Header, s.DB.Freeze(), nil)
 		if err != nil {
@@ -234,9 +237,10 @@ func seeds(t testing.TB) map[string]map[string][]byte {
 	set(t, db, "c/w/r", "secret")
 	keeps := keep(t, db, "c/v", 1)
 	set(t, db, "c/v/@head", "secret")
-	big, _ := write(t, k, h, db)
+	big, bigJournal := write(t, k, h, db)
 	made := client(t, db, "new", (*vault.Tx).CreateClient)
 	gone := client(t, db, "new", func(tx *vault.Tx, p vault.Place) error { return tx.PurgeClient(p.Client) })
+	purged := slices.Concat(big, seal(t, bigJournal, made), seal(t, bigJournal, gone))
 	view := db.Freeze()
 	plain := make([][]byte, len(view.Clients))
 	for i := range plain {
@@ -257,6 +261,10 @@ func seeds(t testing.TB) map[string]map[string][]byte {
 		},
 		"FuzzRead": {
 			"empty": empty, "small": small, "one-entry": one, "entries": two, "cut": two[:len(two)-1], "torn": append(bytes.Clone(one), make([]byte, 5000)...), "big": big,
+		},
+		"FuzzPlain": {
+			"empty": piecesOf(t, k, empty), "small": piecesOf(t, k, small), "one-entry": piecesOf(t, k, one), "entries": piecesOf(t, k, two),
+			"big": piecesOf(t, k, big), "purge": piecesOf(t, k, purged), "no-index": piecesOf(t, k, small)[:3], "no-session": append(piecesOf(t, k, small), "B\x00\x00E\x00\x00"...),
 		},
 		"FuzzEntry": {
 			"a-part": plainEntry(a), "parts": plainEntry(a, d, gone), "trailing": append(plainEntry(b), 0), "many-parts": append(make([]byte, 8), 255, 255, 255, 255),
@@ -294,6 +302,21 @@ func TestFuzzSeeds(t *testing.T) {
 		}
 	}
 	k := fixedKeys(t)
+	h := k.header(t, passphrase)
+	for name, b := range seeds(t)["FuzzPlain"] {
+		file, ok := sealedFile(t, k, h, b)
+		if !ok {
+			if name != "no-index" && name != "no-session" {
+				t.Errorf("FuzzPlain, %s: it is no list of pieces", name)
+			}
+			continue
+		}
+		if s, err := readBelow(t, k, file); err != nil {
+			t.Errorf("FuzzPlain, %s: %v", name, err)
+		} else {
+			s.Close()
+		}
+	}
 	accepted := 0
 	for name, b := range seeds(t)["FuzzRead"] {
 		if s, err := readBelow(t, k, b); err != nil {

@@ -62,28 +62,41 @@ func Write(w io.Writer, k *Keys, h *Header, view *vault.View, rest *Rest) (*Jour
 			return nil, err
 		}
 		sections[sec.id] = sec
-		index = append(index, sec.id[:]...)
-		index = appendName(index, sec.name)
-		index = append(index, sec.salt[:]...)
-		index = binary.BigEndian.AppendUint64(index, uint64(sec.size))
+		index = appendSection(index, &sec)
 	}
-	key, err := k.derive("index", head.FileID[:], nil)
+	tag, err := k.writeIndex(out, head.FileID, mac, index)
 	if err != nil {
 		return nil, err
 	}
+	return newJournal(k, head.FileID, out.n, tag, sections), nil
+}
+
+// appendSection appends what the index says of a section.
+func appendSection(b []byte, sec *section) []byte {
+	b = append(b, sec.id[:]...)
+	b = appendName(b, sec.name)
+	b = append(b, sec.salt[:]...)
+	return binary.BigEndian.AppendUint64(b, uint64(sec.size))
+}
+
+// writeIndex writes the index of the file with this id and MAC, and returns the tag
+// of its last chunk.
+func (k *Keys) writeIndex(w io.Writer, file [idSize]byte, mac, index []byte) (tag [tagSize]byte, err error) {
+	key, err := k.derive("index", file[:], nil)
+	if err != nil {
+		return tag, err
+	}
 	defer key.Destroy()
-	if _, err := out.Write(appendBlockHead(nil, blockIndex, streamSize(int64(len(index))))); err != nil {
-		return nil, err
+	if _, err := w.Write(appendBlockHead(nil, blockIndex, streamSize(int64(len(index))))); err != nil {
+		return tag, err
 	}
 	// The MAC in the index binds the slots to this state, and the other way round.
-	s := newStreamWriter(out, key, mac)
+	s := newStreamWriter(w, key, mac)
 	if _, err := s.Write(index); err != nil {
-		return nil, err
+		return tag, err
 	}
-	if err := s.Close(); err != nil {
-		return nil, err
-	}
-	return newJournal(k, head.FileID, out.n, s.tag, sections), nil
+	err = s.Close()
+	return s.tag, err
 }
 
 // counter counts what is written.
@@ -144,9 +157,15 @@ func (k *Keys) writeSection(out *counter, c *vault.ClientView, rest *Rest) (sec 
 func (k *Keys) writeClient(w io.Writer, c *vault.ClientView) (salt []byte, size int64, err error) {
 	salt = make([]byte, saltSize)
 	rand.Read(salt)
+	size, err = k.writeSalted(w, c, salt)
+	return salt, size, err
+}
+
+// writeSalted is writeClient under a given salt. Nothing else is left to chance.
+func (k *Keys) writeSalted(w io.Writer, c *vault.ClientView, salt []byte) (size int64, err error) {
 	key, err := k.derive("client", salt, nil)
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	defer key.Destroy()
 	// The length stands before what it is of. A section that is not large is kept
@@ -154,28 +173,28 @@ func (k *Keys) writeClient(w io.Writer, c *vault.ClientView) (salt []byte, size 
 	var kept held
 	s := newStreamWriter(&kept, key, nil)
 	if err := encodeClient(s, c); err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	if err := s.Close(); err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	if _, err := w.Write(append(appendBlockHead(nil, blockClient, saltSize+kept.size), salt...)); err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	if !kept.dropped {
 		for _, chunk := range kept.chunks {
 			if _, err := w.Write(chunk); err != nil {
-				return nil, 0, err
+				return 0, err
 			}
 		}
-		return salt, kept.size, nil
+		return kept.size, nil
 	}
 	// The same again is the same ciphertext: the view does not change.
 	s = newStreamWriter(w, key, nil)
 	if err := encodeClient(s, c); err != nil {
-		return nil, 0, err
+		return 0, err
 	}
-	return salt, kept.size, s.Close()
+	return kept.size, s.Close()
 }
 
 // held keeps what is written to it, until it is too much, and counts it.
