@@ -52,12 +52,27 @@ func (e *Engine) commit(seq uint64) (*protocol.Response, error) {
 		return nil, err
 	}
 	for len(e.ends) > 0 && e.ends[0].seq <= seq {
+		if err := e.dropSessions(e.ends[0].change); err != nil {
+			return nil, err
+		}
 		e.ends[0].change = nil
 		e.ends = e.ends[1:]
 	}
 	e.awaitExpiry()
 	e.frugal()
 	return new(protocol.Response), nil
+}
+
+// dropSessions takes away what the sessions of clients have that a change purges.
+func (e *Engine) dropSessions(c *vault.Change) error {
+	for i := range c.Edits {
+		if edit := &c.Edits[i]; edit.Purge {
+			if err := e.dropSession(edit.Client); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // commitBefore commits what the node has on the disk, before it asks for

@@ -238,6 +238,24 @@ func TestDurableWithARequest(t *testing.T) {
 	}
 }
 
+// What a session has of a client goes with the client, and not before that is committed.
+func TestPurgeTakesTheSession(t *testing.T) {
+	e, _ := opened(t)
+	value := &protocol.Request{Operation: "store.get", Location: at(t, "c/key"), Session: true}
+	do(t, e, generate(t, "c/v/r"))
+	ok(t, e, &protocol.Request{Operation: "store.put", Location: at(t, "c/key"), Value: []byte("x"), Session: true})
+	purge := &protocol.Request{Operation: "client.purge", Location: &protocol.Location{Client: []byte("c")}}
+
+	staged := ok(t, e, purge)
+	ok(t, e, value)
+	ok(t, e, &protocol.Request{Operation: "zone.abort", Sequence: staged.Change.Sequence})
+	ok(t, e, value)
+	ok(t, e, sign(t, "c/v/r"))
+
+	do(t, e, purge)
+	want(t, ask(t, e, value), protocol.Status_NOT_FOUND)
+}
+
 func TestJournalIsTheState(t *testing.T) {
 	e, file := opened(t)
 	add := func(req *protocol.Request) {

@@ -16,14 +16,12 @@ func (e *Engine) createClient(req *protocol.Request) (*protocol.Response, error)
 	})
 }
 
-// purgeClient takes a client away, and what its session's store has.
+// purgeClient takes a client away. What its session's store has goes when that is
+// committed.
 func (e *Engine) purgeClient(req *protocol.Request) (*protocol.Response, error) {
 	id := place(req.Location).Client
 	resp := new(protocol.Response)
-	if err := e.change(resp, func(tx *vault.Tx) error { return tx.PurgeClient(id) }); err != nil {
-		return nil, err
-	}
-	return resp, e.dropSession(id)
+	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.PurgeClient(id) })
 }
 
 // dropSession takes away what a client's session has.
@@ -190,12 +188,9 @@ func (e *Engine) loaded(req *protocol.Request) (*protocol.Response, error) {
 		return resp, nil
 	}
 	to := place(req.Target)
-	if err := e.change(resp, func(tx *vault.Tx) error {
+	return resp, e.change(resp, func(tx *vault.Tx) error {
 		return tx.Rename(vault.Place{Client: from.Client}, vault.Place{Client: to.Client, ClientName: to.ClientName})
-	}); err != nil {
-		return nil, err
-	}
-	return resp, e.dropSession(from.Client)
+	})
 }
 
 // collect overwrites the ciphertext of what was revoked and replaced.
