@@ -227,7 +227,7 @@ func encodeClient(to io.Writer, c *vault.ClientView) error {
 		b = binary.BigEndian.AppendUint64(b, v.Next)
 		b = binary.BigEndian.AppendUint64(b, v.Keep)
 		w.Write(binary.BigEndian.AppendUint64(b, uint64(v.Len())))
-		for r := range v.Each {
+		for r := range v.Records {
 			if _, err := w.Write(appendRecord(w.AvailableBuffer(), r)); err != nil {
 				return err
 			}

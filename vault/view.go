@@ -43,14 +43,9 @@ func (v VaultView) Floor() uint64 { return floor(v.Next, v.Keep) }
 // Len is how many records the vault has, tombstones too.
 func (v VaultView) Len() int { return v.records.len() }
 
-// Records calls yield for each record, in the order of their ids.
+// Records calls yield for each record, in the order of their ids. It is another one
+// with the next call; what its slices hold does not change.
 func (v VaultView) Records(yield func(*Record) bool) {
-	v.records.tree.Scan(func(s spot) bool { return yield(s.record()) })
-}
-
-// Each is Records without a record of its own for each: it is another one with the
-// next call.
-func (v VaultView) Each(yield func(*Record) bool) {
 	var some [64]spot
 	n, r := 0, new(Record)
 	give := func() bool {
