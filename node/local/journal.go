@@ -386,8 +386,8 @@ func (j *journal) commit() {
 	j.zone.durable.CompareAndSwap(seq, 0)
 }
 
-// commitAfter is how long the zone may not know of a change that is on the disk,
-// when nobody asks it anything.
+// commitAfter is how long nobody asks the zone anything, until it is told of a change
+// that is on the disk.
 const commitAfter = 10 * time.Millisecond
 
 // follow has changes committed that no request has come after.
@@ -399,9 +399,14 @@ func (j *journal) follow() {
 		case <-j.done:
 			return
 		}
+		seq := j.zone.durable.Load()
 		select {
 		case <-time.After(commitAfter):
-			j.commit()
+			if j.zone.durable.Load() == seq {
+				j.commit()
+			} else { // requests come, and the zone hears of it with them
+				kick(j.behind)
+			}
 		case <-j.done:
 			return
 		}

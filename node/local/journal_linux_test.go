@@ -561,6 +561,7 @@ func TestKilledDuringUnlock(t *testing.T) {
 	cfg := newHome(t) // with a hash that takes its time
 	s := open(t, cfg)
 	for range rounds(3, 50) {
+		s.ForgetDeaths()
 		before := pid(t, s)
 		unlocked := make(chan error, 1)
 		go func() { unlocked <- s.Client().Unlock(context.Background(), []byte(passphrase)) }()
