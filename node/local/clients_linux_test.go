@@ -155,22 +155,22 @@ func TestLoadAndUnloadWhileBusy(t *testing.T) {
 	for _, name := range names {
 		public[name] = keyOf(t, s, name)
 	}
-	n := rounds(30, 2000)
+	times := rounds(30, 2000)
 	if raceDetector {
-		n = 5
+		times = 5
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var busy, changing sync.WaitGroup
-	written := map[string]int{}
-	for _, name := range names { // each client's value counts what was acknowledged
+	written := make([]int, len(names))
+	for n, name := range names { // each client's value counts what was acknowledged
 		changing.Go(func() {
 			for i := 1; ctx.Err() == nil; i++ {
 				_, err := s.Client().Do(context.Background(), &protocol.Request{Operation: "store.put",
 					Location: &protocol.Location{Client: []byte(name), Vault: []byte("count")}, Value: []byte(fmt.Sprint(i))})
 				switch {
 				case err == nil:
-					written[name] = i
+					written[n] = i
 				case !errors.Is(err, protocol.ErrNotLoaded):
 					t.Errorf("%s: a change: %v", name, err)
 					return
@@ -178,7 +178,7 @@ func TestLoadAndUnloadWhileBusy(t *testing.T) {
 			}
 		})
 		busy.Go(func() {
-			for range n {
+			for range times {
 				for _, op := range []string{"client.unload", "client.load"} {
 					if _, err := s.Client().Do(t.Context(), &protocol.Request{Operation: op, Location: clientAt(name)}); err != nil {
 						t.Errorf("%s %s: %v", op, name, err)
@@ -187,7 +187,7 @@ func TestLoadAndUnloadWhileBusy(t *testing.T) {
 			}
 		})
 		busy.Go(func() {
-			for range n {
+			for range times {
 				if err := sign(t.Context(), s, name, public[name]); err != nil && !errors.Is(err, protocol.ErrNotLoaded) {
 					t.Errorf("%s: %v", name, err)
 				}
@@ -195,7 +195,7 @@ func TestLoadAndUnloadWhileBusy(t *testing.T) {
 		})
 	}
 	busy.Go(func() {
-		for range n / 2 {
+		for range times / 2 {
 			if _, err := s.Client().Do(t.Context(), save()); err != nil {
 				t.Errorf("save: %v", err)
 			}
@@ -208,10 +208,10 @@ func TestLoadAndUnloadWhileBusy(t *testing.T) {
 	cancel()
 	changing.Wait()
 	for range 2 {
-		for _, name := range names {
+		for n, name := range names {
 			resp := do(t, s, &protocol.Request{Operation: "store.get", Location: &protocol.Location{Client: []byte(name), Vault: []byte("count")}})
-			if written[name] == 0 || string(resp.Value) != fmt.Sprint(written[name]) {
-				t.Errorf("%s: %d was acknowledged, and %s is there", name, written[name], resp.Value)
+			if written[n] == 0 || string(resp.Value) != fmt.Sprint(written[n]) {
+				t.Errorf("%s: %d was acknowledged, and %s is there", name, written[n], resp.Value)
 			}
 			if err := sign(t.Context(), s, name, public[name]); err != nil {
 				t.Errorf("%s: %v", name, err)

@@ -211,7 +211,10 @@ type disk struct {
 	waiting map[uint64]*written
 	next    uint64
 
-	aborts, deaths, torn, folds int
+	known     []string    // clients that are in the file for good
+	unloading atomic.Bool // some client may be away
+
+	aborts, deaths, torn, folds, loads, renames int
 }
 
 type written struct {
@@ -304,10 +307,18 @@ func (d *disk) die(r *rand.Rand) {
 	d.mu.Unlock()
 	d.lose()
 	d.deaths++
-	d.reopen()
+	var some []string
+	for _, c := range d.known {
+		if r.IntN(2) == 0 {
+			some = append(some, c)
+		}
+	}
+	d.unloading.Store(true)
+	d.reopen(some...)
 }
 
-func (d *disk) reopen() {
+// reopen opens the file with these clients, or with all.
+func (d *disk) reopen(some ...string) {
 	arena := d.engine.arena
 	d.engine.state.Close()
 	e, err := New(arena)
@@ -318,6 +329,9 @@ func (d *disk) reopen() {
 	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: []byte("a device"), HashKey: d.hasher.key.Public()}
 	part := d.file[:min(PartSize, len(d.file))]
 	req.Snapshot, req.More = part, len(part) < len(d.file)
+	for _, c := range some {
+		req.Within = append(req.Within, &protocol.Location{Client: []byte(c)})
+	}
 	resp := ok(d.t, d.hasher, &protocol.Request{Id: req.Id, Operation: "zone.hash", Job: handle(d.t, e, req).Job, Snapshot: part})
 	resp = handle(d.t, e, &protocol.Request{Id: req.Id, Operation: "zone.hashed", Hashed: resp.Hashed})
 	for resp.Wanted != nil {
@@ -333,12 +347,17 @@ func (d *disk) reopen() {
 // fold writes the file anew, while changes go on.
 func (d *disk) fold() {
 	var file []byte
-	for more := false; ; more = true {
-		resp := ok(d.t, d.engine, &protocol.Request{Operation: "zone.fold", More: more})
+	req := &protocol.Request{Operation: "zone.fold"}
+	for {
+		resp := ok(d.t, d.engine, req)
 		file = append(file, resp.Snapshot...)
+		if c := resp.Copied; c != nil {
+			file = append(file, d.file[c.At:c.At+c.Bytes]...)
+		}
 		if !resp.More {
 			break
 		}
+		req = &protocol.Request{Operation: "zone.fold", More: true, Snapshot: d.part(resp.Wanted)}
 	}
 	d.write()
 	d.gate.Lock()
@@ -350,6 +369,68 @@ func (d *disk) fold() {
 	ok(d.t, d.engine, &protocol.Request{Operation: "zone.adopt"})
 	d.file = file
 	d.folds++
+}
+
+// part is what the engine wants of the file.
+func (d *disk) part(wanted *protocol.Range) []byte {
+	if wanted == nil {
+		return nil
+	}
+	rest := d.file[min(int(wanted.At), len(d.file)):]
+	return rest[:min(int(wanted.Bytes), len(rest))]
+}
+
+// load loads a client, or all of them.
+func (d *disk) load(clients ...*protocol.Location) {
+	req := &protocol.Request{Operation: "zone.load", Within: clients}
+	for {
+		resp := ok(d.t, d.engine, req)
+		if resp.Wanted == nil {
+			return
+		}
+		req = &protocol.Request{Operation: "zone.load", More: true, Snapshot: d.part(resp.Wanted)}
+	}
+}
+
+// rename gives a client that is loaded another path.
+func (d *disk) rename(from, to *protocol.Location) {
+	change := ok(d.t, d.engine, &protocol.Request{Operation: "client.load", Location: from, Target: to}).Change
+	d.file = append(d.file, inBatch(change.Entry)...)
+	d.next = change.Sequence + 1
+	ok(d.t, d.engine, &protocol.Request{Operation: "zone.commit", Sequence: change.Sequence})
+	d.renames++
+}
+
+// shuffle loads a client or unloads it; or it is known by another path for a while.
+func (d *disk) shuffle(r *rand.Rand) {
+	d.gate.Lock()
+	defer d.gate.Unlock()
+	d.write()
+	list := ok(d.t, d.engine, &protocol.Request{Operation: "client.list"}).Clients
+	d.known = nil
+	for _, c := range list {
+		d.known = append(d.known, string(c.Location.Client))
+	}
+	if len(list) == 0 {
+		return
+	}
+	c := list[r.IntN(len(list))]
+	elsewhere := &protocol.Location{Client: []byte("elsewhere")}
+	switch {
+	case c.Unloaded:
+		d.load(c.Location)
+		d.loads++
+	case r.IntN(4) == 0:
+		d.rename(c.Location, elsewhere)
+		if r.IntN(2) == 0 {
+			ok(d.t, d.engine, &protocol.Request{Operation: "client.unload", Location: elsewhere})
+			d.load(elsewhere)
+		}
+		d.rename(elsewhere, c.Location)
+	default:
+		d.unloading.Store(true)
+		ok(d.t, d.engine, &protocol.Request{Operation: "client.unload", Location: c.Location})
+	}
 }
 
 // holds is what an engine holds, by path.
@@ -414,6 +495,9 @@ func TestModel(t *testing.T) {
 				after := models[w].clone()
 				want := after.do(req, made)
 				resp, holds := d.ask(req)
+				if resp.GetStatus() == protocol.Status_NOT_LOADED && d.unloading.Load() {
+					continue // nothing was done
+				}
 				if resp.GetStatus() != want {
 					t.Errorf("%s: %v, want %s\n%v\n%+v", req.Operation, resp, want.Code(), req, *models[w])
 					return
@@ -443,6 +527,8 @@ func TestModel(t *testing.T) {
 			d.die(r)
 		case n < 50:
 			d.fold()
+		case n < 150:
+			d.shuffle(r)
 		default:
 			d.write()
 		}
@@ -492,12 +578,19 @@ func TestModel(t *testing.T) {
 			t.Errorf("%s: it holds %d, want %d", what, len(got), n)
 		}
 	}
+	d.load()
 	check("in memory")
 	d.reopen()
 	check("from the file")
 	d.fold()
 	d.reopen()
 	check("from a fresh file")
+	for _, c := range ok(t, d.engine, &protocol.Request{Operation: "client.list"}).Clients {
+		ok(t, d.engine, &protocol.Request{Operation: "client.unload", Location: c.Location})
+	}
+	d.fold()
+	d.load()
+	check("from a file that was copied")
 	secrets := map[string]bool{}
 	for _, secret := range is {
 		secrets[secret] = true
@@ -505,8 +598,8 @@ func TestModel(t *testing.T) {
 	if len(secrets) != len(is) {
 		t.Errorf("%d records hold %d secrets", len(is), len(secrets))
 	}
-	if !raceDetector && (d.aborts == 0 || d.deaths == 0 || d.torn == 0 || d.folds == 0) {
-		t.Errorf("%d aborts, %d deaths, %d in the middle of a write, %d folds", d.aborts, d.deaths, d.torn, d.folds)
+	if !raceDetector && (d.aborts == 0 || d.deaths == 0 || d.torn == 0 || d.folds == 0 || d.loads == 0 || d.renames == 0) {
+		t.Errorf("%d aborts, %d deaths, %d in the middle of a write, %d folds, %d loads, %d renames", d.aborts, d.deaths, d.torn, d.folds, d.loads, d.renames)
 	}
-	t.Logf("%d operations, %d aborts, %d deaths, %d folds", operations, d.aborts, d.deaths, d.folds)
+	t.Logf("%d operations, %d aborts, %d deaths, %d folds, %d loads, %d renames", operations, d.aborts, d.deaths, d.folds, d.loads, d.renames)
 }
