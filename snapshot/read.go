@@ -3,6 +3,7 @@ package snapshot
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -246,7 +247,7 @@ func readSection(in *blocks, k *Keys, db *vault.DB, sec *section) error {
 	in.expect(sec.body())
 	d := decoder{r: in}
 	if salt := d.fill(make([]byte, saltSize)); d.err != nil || !bytes.Equal(salt, sec.salt[:]) {
-		return errOr(d.err, errMalformed)
+		return cmp.Or(d.err, errMalformed)
 	}
 	key, err := k.derive("client", sec.salt[:], nil)
 	if err != nil {

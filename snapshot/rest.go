@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"maps"
@@ -100,16 +101,9 @@ func (r *Rest) collect(clients map[vault.ID]bool, until uint64) error {
 		return nil
 	}
 	if recovered, err := replay.read(in); err != nil || recovered {
-		return in.explain(errOr(err, errMalformed))
+		return in.explain(cmp.Or(err, errMalformed))
 	}
 	return nil
-}
-
-func errOr(err, other error) error {
-	if err == nil {
-		return other
-	}
-	return err
 }
 
 // load reads a client into db, with what collect has found of it.
