@@ -111,6 +111,24 @@ func FuzzRead(f *testing.F) {
 		if got, want := clients(t, folded.DB), clients(t, s.DB); !bytes.Equal(got, want) {
 			t.Fatalf("folded into another state")
 		}
+		// Each client alone is what it is among all.
+		view := s.DB.Freeze()
+		for i := range view.Clients {
+			c := &view.Clients[i]
+			in := newBlocks(bytes.NewReader(b))
+			h, mac, err := ReadHeader(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			alone, err := read(in, h, mac, k.again(t), Options{Arena: k.arena, Only: map[vault.ID]bool{c.ID: true}})
+			if err != nil {
+				t.Fatalf("a client alone is refused: %v", err)
+			}
+			if alone.DB.Away() != len(view.Clients)-1 || plainOf(t, alone.DB, c.ID) != plainOf(t, s.DB, c.ID) {
+				t.Fatalf("a client alone is another, or others are not there")
+			}
+			alone.Close()
+		}
 	})
 }
 

@@ -3,7 +3,6 @@ package snapshot
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"testing"
@@ -79,17 +78,22 @@ func partly(t testing.TB) (k *Keys, h *Header, db *vault.DB, file []byte) {
 
 var partlyNames = []string{"a", "again", "b", "folded", "new", "only a store"}
 
-// of is dump of one client.
+// of is the plaintext of a client's section.
 func of(t testing.TB, db *vault.DB, name string) string {
+	t.Helper()
+	return plainOf(t, db, clientID(name))
+}
+
+func plainOf(t testing.TB, db *vault.DB, id vault.ID) string {
 	t.Helper()
 	view := db.Freeze()
 	for i := range view.Clients {
-		if c := &view.Clients[i]; c.ID == clientID(name) {
+		if c := &view.Clients[i]; c.ID == id {
 			var out bytes.Buffer
 			if err := encodeClient(&out, c); err != nil {
 				t.Fatal(err)
 			}
-			return fmt.Sprintf("%x", out.Bytes())
+			return out.String()
 		}
 	}
 	return ""
