@@ -20,9 +20,7 @@ func TestCallOn(t *testing.T) {
 			if answer, wait, err := z.CallOn(t.Context(), echo(10)); wait != nil || err != nil || len(answer) != 9 {
 				t.Errorf("in time: %q, %v", answer, err)
 			}
-			if err := unix.Kill(z.Status().PID, unix.SIGSTOP); err != nil {
-				t.Fatal(err)
-			}
+			halt(t, z)
 			var left, wg sync.WaitGroup
 			left.Add(callers)
 			for i := range callers {

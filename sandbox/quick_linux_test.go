@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"os"
+	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -44,15 +48,37 @@ func TestQuickLaneTampered(t *testing.T) {
 	}
 }
 
+// halt stops a zone, and waits until it stands still: each thread stops when it next runs.
+func halt(t *testing.T, z *Zone) {
+	t.Helper()
+	pid := z.Status().PID
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for stopped := false; !stopped; {
+		if t.Context().Err() != nil {
+			t.Fatal("the zone does not stop")
+		}
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			t.Fatalf("the threads of %d: %v", pid, err)
+		}
+		stopped = true
+		for _, thread := range threads {
+			b, err := os.ReadFile(thread)
+			stopped = stopped && (err != nil || bytes.Contains(b, []byte(") T ")))
+		}
+		runtime.Gosched()
+	}
+}
+
 // A zone that does not answer at all holds nobody beyond his context, on no lane, nor Close.
 func TestStuckZone(t *testing.T) {
 	z := start(t, Config{Name: "test", Workers: 2})
 	if _, err := do(z, 'e'); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Kill(z.Status().PID, unix.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	halt(t, z)
 	begin := time.Now()
 	large := bytes.Repeat([]byte("e"), 8<<20)
 	var wg sync.WaitGroup
@@ -82,9 +108,7 @@ func TestStuckZone(t *testing.T) {
 			t.Fatalf("%q, %v", got, err)
 		}
 	}
-	if err := unix.Kill(z.Status().PID, unix.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	halt(t, z)
 	begin = time.Now()
 	if err := z.Close(); err != nil {
 		t.Error(err)
