@@ -1,0 +1,231 @@
+package local
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/stronghold-go/stronghold/protocol"
+)
+
+// run writes until close, or until the disk fails for good.
+func (j *journal) run() {
+	defer close(j.done)
+	for range j.wake {
+		if j.writeAll() {
+			return
+		}
+	}
+}
+
+// writeAll writes until nothing waits, and says whether that is for good.
+func (j *journal) writeAll() (closing bool) {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	for {
+		wrote, closing := j.write(false)
+		if rest := j.takeRest(); rest != nil {
+			rest.done <- j.doAtRest(rest.do)
+			continue
+		}
+		if !wrote {
+			return closing
+		}
+	}
+}
+
+// write writes a batch of what waits, or undoes it; false if there was nothing to
+// do. gated says that j.gate is held for writing. j.writing is held.
+func (j *journal) write(gated bool) (wrote, closing bool) {
+	batch, hole, closing := j.take()
+	if len(batch) == 0 && !hole {
+		return false, closing
+	}
+	j.writeBatch(batch, gated)
+	return true, closing
+}
+
+// writeBatch writes a batch, or undoes it; an empty one stands for a hole.
+func (j *journal) writeBatch(batch []*change, gated bool) {
+	err := errNotStaged
+	if len(batch) > 0 {
+		err = j.append(batch)
+	}
+	if err != nil {
+		if !gated {
+			j.gate.Lock() // nothing is being staged now
+			defer j.gate.Unlock()
+		}
+		j.undo(batch, err)
+	}
+}
+
+var errNotStaged = errors.New("local: a change was not staged")
+
+// take returns the changes that can be written now: those whose numbers follow
+// on what is written. There are none while more come than wait: so half of many
+// callers are written while the others are staged.
+func (j *journal) take() (batch []*change, hole, closing bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.waiting) < j.coming {
+		return nil, false, false
+	}
+	for {
+		st, ok := j.waiting[j.next+uint64(len(batch))]
+		if !ok {
+			if len(batch) > 0 {
+				j.coming, j.batches = 0, j.batches+1
+			}
+			return batch, j.hole, j.closing
+		}
+		delete(j.waiting, st.seq)
+		batch = append(batch, st)
+	}
+}
+
+// syncError is what the disk said when it was to make a batch durable. Nobody
+// knows then what of the file is on the disk: the system may forget that it is not,
+// and say so only once.
+type syncError struct{ error }
+
+func (e *syncError) Unwrap() error { return e.error }
+
+// append writes a batch, makes it durable, and lets its askers go. From then on the
+// zone commits it before it looks at anything else. What it has begun to do already
+// it may do with the state before: so a change that takes something away is committed
+// before anybody is let go.
+func (j *journal) append(batch []*change) error {
+	size := batchHead
+	for _, st := range batch {
+		size += len(st.entry)
+	}
+	b := make([]byte, batchHead, size)
+	takes := false
+	for _, st := range batch {
+		b = append(b, st.entry...)
+		takes = takes || st.takes
+	}
+	if _, err := j.file.WriteAt(sealBatch(b), j.size); err != nil {
+		return err
+	}
+	if err := j.file.Sync(); err != nil {
+		return &syncError{err}
+	}
+	last := batch[len(batch)-1].seq
+	j.size += int64(len(b))
+	j.next = last + 1
+	now := time.Now()
+	j.saved.Store(now.UnixMilli())
+	j.syncs.Add(1)
+	if now.Sub(j.marked) > markEvery {
+		j.marked = now
+		j.unmarked.Store(last)
+		kick(j.grown)
+	}
+	if j.size > j.foldAt.Load() {
+		j.due.Store(true)
+		kick(j.grown)
+	}
+	// From here on the changes have happened, whatever becomes of the zone.
+	j.zone.durable.Store(last)
+	if takes {
+		j.commit()
+	} else {
+		kick(j.behind)
+	}
+	for _, st := range batch {
+		st.done <- nil
+	}
+	return nil
+}
+
+// commit has the zone commit what is on the disk, if it was not told already.
+func (j *journal) commit() {
+	seq := j.zone.durable.Load()
+	if seq == 0 {
+		return
+	}
+	if err := j.tell("zone.commit", seq); err != nil {
+		j.log.Error("changes not committed", "error", err)
+		j.zone.Close()
+	}
+	j.zone.durable.CompareAndSwap(seq, 0)
+}
+
+// commitAfter is how long nobody asks the zone anything, until it is told of a change
+// that is on the disk.
+const commitAfter = 10 * time.Millisecond
+
+// follow has changes committed that no request has come after.
+func (j *journal) follow() {
+	defer close(j.followed)
+	for {
+		select {
+		case <-j.behind:
+		case <-j.done:
+			return
+		}
+		seq := j.zone.durable.Load()
+		select {
+		case <-time.After(commitAfter):
+			if j.zone.durable.Load() == seq {
+				j.commit()
+			} else { // requests come, and the zone hears of it with them
+				kick(j.behind)
+			}
+		case <-j.done:
+			return
+		}
+	}
+}
+
+// undo forgets the batch that could not be written and everything staged after
+// it, in the file and in the zone. If that fails too, or if nobody knows what the
+// file holds, the zone is ended: what it would answer may not be what the file
+// says. j.gate is held for writing.
+func (j *journal) undo(batch []*change, cause error) {
+	j.mu.Lock()
+	for _, st := range j.waiting {
+		batch = append(batch, st)
+	}
+	clear(j.waiting)
+	j.hole = false
+	j.mu.Unlock()
+
+	refusal := refuseDisk(cause)
+	err := j.file.Truncate(j.size)
+	if err == nil {
+		err = j.file.Sync()
+	}
+	if unknown := new(syncError); err == nil && errors.As(cause, &unknown) {
+		err = unknown
+	}
+	if err == nil {
+		err = j.tell("zone.abort", j.next)
+	}
+	if err != nil {
+		j.log.Error("changes not undone; locking", "error", err)
+		refusal = protocol.Refuse(protocol.Status_OUTCOME_UNKNOWN, "the disk failed")
+		j.zone.Close()
+	}
+	j.log.Error("changes not written", "changes", len(batch), "error", cause)
+	for _, st := range batch {
+		st.done <- refusal
+	}
+}
+
+// refuseDisk says what a failed write means to the asker: nothing was changed.
+func refuseDisk(err error) *protocol.Response {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
+		return protocol.Refuse(protocol.Status_NO_SPACE, "the disk is full; nothing was changed")
+	}
+	return protocol.Refuse(protocol.Status_INTERNAL, "the disk failed; nothing was changed")
+}
+
+func kick(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
