@@ -82,10 +82,7 @@ func (db *DB) Versions(p Place) (keep, next uint64, err error) {
 			return v.keep, v.next, nil
 		}
 	}
-	if db.isAway(p.Client) {
-		return 0, 0, ErrNotLoaded
-	}
-	return 0, 0, ErrNotFound
+	return 0, 0, db.absent(p.Client)
 }
 
 // prune takes the versions away that v does not keep, when there were none below from. db.mu is held.

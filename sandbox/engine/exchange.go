@@ -16,7 +16,8 @@ type exchange struct {
 	parts chan part
 	quit  chan struct{}
 	stop  sync.Once
-	err   error // of the work; set before the last turn
+	err   error  // of the work; set before the last turn
+	wants uint64 // bytes, with the node's next request
 
 	out []byte // of the new file, not given out yet
 
@@ -74,7 +75,16 @@ func (x *exchange) next() (turn, error) {
 		x.close()
 		return turn{out: s.out, last: true}, x.err
 	}
+	x.wants = s.wanted.GetBytes()
 	return s, nil
+}
+
+// goOn is next, with what was wanted if something was; the file ends where that is shorter.
+func (x *exchange) goOn(b []byte) (turn, error) {
+	if x.wants > 0 {
+		x.bring(part{b, uint64(len(b)) < x.wants})
+	}
+	return x.next()
 }
 
 // bring brings what was wanted.

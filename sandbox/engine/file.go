@@ -185,7 +185,6 @@ func (e *Engine) read(keys *snapshot.Keys, req *protocol.Request) {
 // folding is a new file on its way out.
 type folding struct {
 	*exchange
-	wanted  uint64            // bytes of the present file, with the next request
 	journal *snapshot.Journal // of the new file; set when all of it was given out
 	whole   bool
 	since   []*vault.Change // staged since the state in it, in the order of their numbers; Engine.journal is held for it
@@ -218,16 +217,12 @@ func (e *Engine) fold(req *protocol.Request) (*protocol.Response, error) {
 	if f == nil || f.whole {
 		return nil, errBusy
 	}
-	if f.wanted > 0 {
-		f.bring(part{req.Snapshot, uint64(len(req.Snapshot)) < f.wanted})
-	}
-	next, err := f.next()
+	next, err := f.goOn(req.Snapshot)
 	if err != nil {
 		f.close()
 		e.setFolding(nil)
 		return nil, err
 	}
-	f.wanted = next.wanted.GetBytes()
 	f.whole = next.last
 	lineage, err := f.keys.Lineage()
 	return &protocol.Response{Snapshot: next.out, More: !f.whole, Lineage: lineage, Copied: next.copied, Wanted: next.wanted}, err

@@ -11,8 +11,7 @@ import (
 // loading are clients on their way in.
 type loading struct {
 	*exchange
-	wanted uint64 // bytes of the file, with the next request
-	db     *vault.DB
+	db *vault.DB
 }
 
 // load loads clients of the present file: the node sees to it that no other takes its place meanwhile.
@@ -40,12 +39,8 @@ func (e *Engine) load(req *protocol.Request) (*protocol.Response, error) {
 	if l == nil {
 		return nil, errBusy
 	}
-	if l.wanted > 0 {
-		l.bring(part{req.Snapshot, uint64(len(req.Snapshot)) < l.wanted})
-	}
-	next, err := l.next()
+	next, err := l.goOn(req.Snapshot)
 	if err == nil && !next.last {
-		l.wanted = next.wanted.GetBytes()
 		return &protocol.Response{Wanted: next.wanted}, nil
 	}
 	e.loading = nil
