@@ -40,6 +40,9 @@ func Unmarshal(b []byte, m proto.Message) error {
 
 // Marshal encodes m, the same message always to the same bytes.
 func Marshal(m proto.Message) ([]byte, error) {
+	if b, ok := quickMarshal(m); ok {
+		return b, nil
+	}
 	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
 }
 
@@ -49,10 +52,20 @@ func AppendDurable(b []byte, seq uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, durableField, protowire.VarintType), seq)
 }
 
-const durableField = 53
+const (
+	durableField = 53
+	durableSize  = 2 + 10 // bytes that AppendDurable appends, at most
+)
 
 // AppendFrame appends f to b with its length before it.
 func AppendFrame(b []byte, f *Frame) ([]byte, error) {
+	at := len(b) + 1
+	if out, ok := quickAppend(append(b, 0), f); ok {
+		if len(out)-at > MaxFrame {
+			return b, ErrFrameTooLong
+		}
+		return putLength(out, at), nil
+	}
 	n := proto.Size(f)
 	if n > MaxFrame {
 		return b, ErrFrameTooLong

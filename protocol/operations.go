@@ -2,9 +2,10 @@ package protocol
 
 import (
 	"fmt"
-	"reflect"
-	"slices"
 	"sync"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Class is a kind of right. A policy grants operations by name or by class;
@@ -252,19 +253,51 @@ var Operations = []Operation{
 		Out: []string{"length", "base", "last", "lineage", "recovered", "change", "job", "wanted"}},
 }
 
+// A row is one of the table, with what Check goes by.
+type row struct {
+	*Operation
+	numbers []protowire.Number     // of In
+	takes   [DoorPeer + 1]fieldSet // In, by the door it is asked at
+}
+
 // byName is the table by name.
-var byName = sync.OnceValue(func() map[string]*Operation {
-	m := make(map[string]*Operation, len(Operations))
+var byName = sync.OnceValue(func() map[string]*row {
+	m := make(map[string]*row, len(Operations))
 	for i := range Operations {
-		m[Operations[i].Name] = &Operations[i]
+		r := &row{Operation: &Operations[i]}
+		m[r.Name] = r
+		for _, f := range r.In {
+			n := requestFields().ByName(protoreflect.Name(f.Name)).Number()
+			r.numbers = append(r.numbers, n)
+			for door := range r.takes {
+				r.takes[door].put(n, !(f.Inner && Door(door) != DoorZone || f.Local && Door(door) == DoorPeer))
+			}
+		}
 	}
 	return m
 })
 
+func requestFields() protoreflect.FieldDescriptors {
+	return new(Request).ProtoReflect().Descriptor().Fields()
+}
+
+// fieldName is the name of a field of a Request, the first of some.
+func fieldName(s fieldSet) string {
+	for fields, i := requestFields(), 0; i < fields.Len(); i++ {
+		if f := fields.Get(i); s.has(f.Number()) {
+			return string(f.Name())
+		}
+	}
+	panic("protocol: internal error: a field that is not in the .proto")
+}
+
 // Lookup finds an operation by its name.
 func Lookup(name string) (*Operation, bool) {
-	op, ok := byName()[name]
-	return op, ok
+	r, ok := byName()[name]
+	if !ok {
+		return nil, false
+	}
+	return r.Operation, true
 }
 
 // Access is one thing that a request does to one place.
@@ -309,30 +342,20 @@ func Check(req *Request, door Door) *Response {
 		}
 		door = DoorPeer // what the peer would refuse is refused here
 	}
-	op, ok := Lookup(req.Operation)
+	op, ok := byName()[req.Operation]
 	if !ok || op.Door < door {
 		return Refuse(Status_UNSUPPORTED, "no such operation here")
 	}
 	if len(req.Id) != 16 {
 		return Invalid("id", "must be 16 bytes")
 	}
-	// Walk what is set, not what may be: the rows name fields as the .proto does.
-	var have [8]string
-	set := have[:0]
-	fields, values := presence(), reflect.ValueOf(req).Elem()
-	for i := range fields {
-		f := &fields[i]
-		if !f.has(values) {
-			continue
-		}
-		if of := op.field(f.name); of == nil || of.Inner && door != DoorZone || of.Local && door == DoorPeer {
-			return Invalid(f.name, "not a field of this operation")
-		}
-		set = append(set, f.name)
+	set := present(req)
+	if more := set.without(op.takes[door]); !more.empty() {
+		return Invalid(fieldName(more), "not a field of this operation")
 	}
 	for i := range op.In {
 		f := &op.In[i]
-		if !slices.Contains(set, f.Name) {
+		if !set.has(op.numbers[i]) {
 			if f.Required {
 				return Invalid(f.Name, "missing")
 			}
@@ -343,15 +366,6 @@ func Check(req *Request, door Door) *Response {
 		}
 		if r := checkValue(req, f, door); r != nil {
 			return r
-		}
-	}
-	return nil
-}
-
-func (o *Operation) field(name string) *Field {
-	for i := range o.In {
-		if o.In[i].Name == name {
-			return &o.In[i]
 		}
 	}
 	return nil

@@ -160,12 +160,13 @@ func TestCheck(t *testing.T) {
 				d := fields.Get(n)
 				name := string(d.Name())
 				req := valid(op, true)
-				switch row := op.field(name); {
+				takes := slices.IndexFunc(op.In, func(f Field) bool { return f.Name == name })
+				switch {
 				case slices.Contains([]string{"id", "operation", "timeout_ms", "to"}, name):
-				case row == nil:
+				case takes < 0:
 					set(req, &Field{Name: name})
 					invalid("with "+name, name, req)
-				case row.Required:
+				case op.In[takes].Required:
 					req.ProtoReflect().Clear(d)
 					invalid("without "+name, name, req)
 				}
