@@ -413,6 +413,7 @@ var conformance = map[string]func(*testing.T, *suite){
 	"zone.key":        testZoneKey,
 	"zone.load":       with("client.load"),
 	"zone.open":       testOpen,
+	"zone.stage":      testStage,
 }
 
 // with says whose case is this one's too.

@@ -283,6 +283,28 @@ func testSteps(t *testing.T, s *suite) {
 	}
 }
 
+// Changes that are staged together are answered one by one.
+func testStage(t *testing.T, s *suite) {
+	generate := func(loc *protocol.Location) *protocol.Request {
+		return &protocol.Request{Id: protocol.NewID(), Operation: "key.generate", Location: loc, Kind: protocol.Ed25519}
+	}
+	one, two := s.at("keys", "staged one"), s.at("keys", "staged two")
+	resp, err := s.engine.Handle(t.Context(), &protocol.Request{Id: protocol.NewID(), Operation: "zone.stage",
+		Steps: []*protocol.Request{generate(one), generate(one), generate(two)}})
+	if err != nil || resp.Status != protocol.Status_OK || len(resp.Results) != 3 {
+		t.Fatal(resp, err)
+	}
+	r := resp.Results
+	if r[0].Status != protocol.Status_OK || r[1].Status != protocol.Status_EXISTS || r[2].Status != protocol.Status_OK ||
+		r[1].Change != nil || r[2].Change.GetSequence() != r[0].Change.GetSequence()+1 {
+		t.Fatalf("each by itself: %v", r)
+	}
+	s.want(t, protocol.Status_OK, &protocol.Request{Operation: "zone.commit", Sequence: r[2].Change.Sequence})
+	s.sign(t, one, r[0].PublicKey, []byte("one"))
+	s.sign(t, two, r[2].PublicKey, []byte("two"))
+	s.wantInvalid(t, "steps[0].operation", &protocol.Request{Operation: "zone.stage", Steps: []*protocol.Request{{Id: protocol.NewID(), Operation: "key.public", Location: one}}})
+}
+
 func testFold(t *testing.T, s *suite) {
 	if raceDetector {
 		t.Skip("password hashes take too long")

@@ -52,7 +52,14 @@ func AppendDurable(b []byte, seq uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, durableField, protowire.VarintType), seq)
 }
 
+// AppendStep appends a request that is encoded to the steps of one that is.
+func AppendStep(b, step []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, stepsField, protowire.BytesType), step)
+}
+
 const (
+	stepsField   = 61
+	resultsField = 61
 	durableField = 53
 	durableSize  = 2 + 10 // bytes that AppendDurable appends, at most
 )

@@ -15,7 +15,7 @@ import (
 // message is decided in one place. FuzzDecode holds the two against each other.
 
 // maxQuick is how long a message may be to be tried here, in bytes.
-const maxQuick = 4 << 10
+const maxQuick = 32 << 10
 
 // quickly decodes b into m, or reports false and leaves m in any state.
 func quickly(b []byte, m proto.Message) bool {
@@ -46,6 +46,7 @@ const (
 type decoder struct {
 	b      []byte
 	seen   uint64 // fields by number: a second one is merged, which is not done here
+	depth  int    // of messages within messages
 	failed bool
 }
 
@@ -105,9 +106,17 @@ func (d *decoder) text() string {
 	return string(v)
 }
 
+// again is for a field that there may be several of, each a message within; not at any depth.
+func (d *decoder) again(number uint64) decoder {
+	d.seen &^= 1 << number
+	in := d.inside()
+	in.failed = in.failed || in.depth > maxDepth/2
+	return in
+}
+
 // inside is for the fields of a message within.
 func (d *decoder) inside() decoder {
-	in := decoder{b: d.bytes()}
+	in := decoder{b: d.bytes(), depth: d.depth + 1}
 	in.failed = d.failed
 	return in
 }
@@ -178,6 +187,12 @@ func (d *decoder) request(req *Request) bool {
 			req.Sequence = d.varint()
 		case durableField<<3 | tagVarint:
 			req.Durable = d.varint()
+		case stepsField<<3 | tagBytes:
+			step := new(Request)
+			if in := d.again(stepsField); !in.request(step) {
+				return false
+			}
+			req.Steps = append(req.Steps, step)
 		default:
 			return false
 		}
@@ -237,6 +252,12 @@ func (d *decoder) response(resp *Response) bool {
 			if in := d.inside(); !in.change(resp.Change) {
 				return false
 			}
+		case resultsField<<3 | tagBytes:
+			result := new(Response)
+			if in := d.again(resultsField); !in.response(result) {
+				return false
+			}
+			resp.Results = append(resp.Results, result)
 		default:
 			return false
 		}

@@ -224,7 +224,7 @@ func (e *encoder) response(r *Response) {
 	e.optional(13, r.Version)
 	e.change(30, r.Change)
 	for _, in := range r.Results {
-		at := e.begin(61)
+		at := e.begin(resultsField)
 		e.response(in)
 		e.end(at)
 	}

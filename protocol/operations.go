@@ -251,6 +251,8 @@ var Operations = []Operation{
 			{Name: "device", Doc: "8 bytes, written into changes"},
 			{Name: "lineage", Doc: "refuse a file that is not of this lineage"}, {Name: "newest", Doc: "or that ends with an earlier change"}, hashKey},
 		Out: []string{"length", "base", "last", "lineage", "recovered", "change", "job", "wanted"}},
+	{Name: "zone.stage", Door: DoorZone, Doc: "do several requests that change something, each as if it came by itself",
+		In: []Field{{Name: "steps", Required: true}}, Out: []string{"results"}},
 }
 
 // A row is one of the table, with what Check goes by.
@@ -389,6 +391,9 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 			return Invalid("secret", "not a sealed value")
 		}
 	case "steps":
+		if req.Operation == stage {
+			return checkStaged(req.Steps)
+		}
 		return checkSteps(req.Steps, door)
 	case "passphrase":
 		if len(req.Passphrase) < SealOverhead || len(req.Passphrase) > MaxPassphrase+SealOverhead {

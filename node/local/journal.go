@@ -58,10 +58,13 @@ type journal struct {
 	foldAt atomic.Int64 // size at which the file is folded
 	due    atomic.Bool  // it has that size
 
+	running *sync.WaitGroup // of what stages what has queued
+
 	mu       sync.Mutex
+	under    int       // changes under way: asked for, and not answered
+	queue    []*change // that are to be staged together
+	staging  int       // how many goroutines stage what has queued
 	waiting  map[uint64]*change
-	coming   int    // changes that are being staged, of those asked for since the last batch was taken
-	batches  uint64 // that were taken
 	folds    []wish // of those who wait for a file that is begun after they asked
 	rest     *rest  // what somebody wants to do at rest
 	hole     bool   // a change was staged whose number will not come
@@ -76,7 +79,7 @@ type journal struct {
 
 // newJournal goes on with the file f that the zone has opened.
 func (s *Stronghold) newJournal(zone *handle, f file, opened *protocol.Response) *journal {
-	j := &journal{zone: zone, disk: s.disk, file: f, path: s.path(vaultFile), log: s.log, keep: s.settings.Keep,
+	j := &journal{zone: zone, running: &s.running, disk: s.disk, file: f, path: s.path(vaultFile), log: s.log, keep: s.settings.Keep,
 		remember: s.state.setNewest, lineage: opened.Lineage, marked: time.Now(),
 		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, waiting: map[uint64]*change{},
 		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), behind: make(chan struct{}, 1),
@@ -160,8 +163,8 @@ func (j *journal) close() {
 	<-j.folded
 	<-j.followed
 	// A number that did not come holds back those behind it: the zone died in between.
-	for _, st := range j.waiting {
-		st.done <- protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed")
+	for _, ch := range j.waiting {
+		ch.done <- refuseEnded()
 	}
 	j.mark(j.next - 1)
 	if err := j.file.Close(); err != nil {

@@ -237,7 +237,8 @@ func (s *Stronghold) change(ctx context.Context, req *protocol.Request) (*protoc
 	}
 	s.running.Add(1)
 	s.mu.RUnlock()
-	return j.change(ctx, b, s.running.Done), nil
+	op, ok := protocol.Lookup(req.Operation)
+	return j.change(ctx, b, ok && op.Joins(), s.running.Done), nil
 }
 
 // statusTimeout is how long a status waits for a zone that may be stuck.

@@ -9,44 +9,44 @@ import (
 	"github.com/stronghold-go/stronghold/sandbox"
 )
 
-// change is one on its way to the disk.
+// change is one that somebody waits for.
 type change struct {
+	req []byte // encoded
+
+	// Once it is staged, on its way to the disk.
 	seq   uint64
 	entry []byte
-	takes bool                    // something away: nobody may find it once this is answered, however early he asked
-	done  chan *protocol.Response // nil: it is on the disk; else why not
+	takes bool // something away: nobody may find it once this is answered, however early he asked
+	resp  *protocol.Response
+
+	done chan *protocol.Response // the answer
 }
 
 // change stages what an encoded request asks for, and answers when it is on the
 // disk, or when ctx ends. What is staged goes on, since it must be committed or
-// aborted: done is called when nothing of it is under way any more.
-func (j *journal) change(ctx context.Context, req []byte, done func()) *protocol.Response {
-	latest := time.Now().Add(zoneTimeout)
-	if asked, ok := ctx.Deadline(); !ok || asked.After(latest) {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, latest)
-		defer cancel()
-	}
-	j.gate.RLock()
+// aborted: done is called when nothing of it is being staged any more. joins says
+// that it may be staged together with others.
+func (j *journal) change(ctx context.Context, req []byte, joins bool, done func()) *protocol.Response {
+	ch := &change{req: req, done: make(chan *protocol.Response, 1)}
+	latest := time.NewTimer(zoneTimeout)
+	defer latest.Stop()
 	j.mu.Lock()
-	j.coming++
-	since := j.batches
-	j.mu.Unlock()
-	b, wait, err := j.zone.CallOn(ctx, j.zone.told(req))
-	if wait == nil {
-		defer done()
-		return j.staged(ctx, since, b, err)
+	j.under++
+	if joins = joins && j.under > 1 && len(req) <= maxJoins; joins {
+		j.line(ch)
 	}
-	go func() {
-		defer done()
-		stuck := time.AfterFunc(time.Until(latest), func() {
-			j.log.Error("zone does not answer; ending it")
-			j.zone.Close()
-		})
-		b, err := wait()
-		stuck.Stop()
-		j.staged(ctx, since, b, err)
-	}()
+	j.mu.Unlock()
+	if joins {
+		done()
+	} else if !j.stageAlone(ctx, ch, done) {
+		return tooLate()
+	}
+	select {
+	case resp := <-ch.done:
+		return resp
+	case <-ctx.Done():
+	case <-latest.C:
+	}
 	return tooLate()
 }
 
@@ -54,70 +54,103 @@ func tooLate() *protocol.Response {
 	return protocol.Refuse(protocol.Status_OUTCOME_UNKNOWN, "it took longer than the asker waits")
 }
 
-// staged puts what the zone has staged in line, and waits until it is on the disk.
-// j.gate is held for reading, and given up here. since is the number of batches when
-// it was asked for.
-func (j *journal) staged(ctx context.Context, since uint64, b []byte, err error) *protocol.Response {
-	resp, err := decode(b, err)
-	var st *change
-	j.mu.Lock()
-	if since == j.batches {
-		j.coming--
+// stageAlone stages one change, or reports false if ctx ended before that was done: it
+// is waited for elsewhere then.
+func (j *journal) stageAlone(ctx context.Context, ch *change, done func()) bool {
+	latest := time.Now().Add(zoneTimeout)
+	if asked, ok := ctx.Deadline(); !ok || asked.After(latest) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, latest)
+		defer cancel()
 	}
-	switch {
-	case err != nil:
-		j.hole = j.hole || !errors.Is(err, sandbox.ErrEnded)
-	case resp.Change != nil && j.closing:
-		err = errLocking
-	case resp.Change != nil:
-		st = &change{seq: resp.Change.Sequence, entry: resp.Change.Entry, takes: resp.Change.Takes, done: make(chan *protocol.Response, 1)}
-		j.waiting[st.seq] = st
+	j.gate.RLock()
+	b, wait, err := j.zone.CallOn(ctx, j.zone.told(ch.req))
+	if wait == nil {
+		defer done()
+		resp, err := decode(b, err)
+		j.staged([]*change{ch}, []*protocol.Response{resp}, err)
+		return true
 	}
-	j.mu.Unlock()
-	j.gate.RUnlock()
-	if st == nil || !j.writeAlone(st) {
-		kick(j.wake) // also if there is nothing to write: somebody may have waited for it
-	}
-	switch {
-	case errors.Is(err, sandbox.ErrEnded):
-		return protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed")
-	case errors.Is(err, errLocking):
-		return protocol.Refuse(protocol.Status_LOCKED, "it was locked meanwhile; nothing was changed")
-	case err != nil:
-		j.log.Error("change not staged", "error", err)
-		return protocol.Refuse(protocol.Status_INTERNAL, "nothing was changed")
-	case st == nil:
-		return resp
-	}
-	select {
-	case refusal := <-st.done:
-		if refusal != nil {
-			return refusal
-		}
-	case <-ctx.Done():
-		return tooLate()
-	}
-	resp.Change = nil
-	return resp
+	go func() {
+		defer done()
+		stuck := time.AfterFunc(time.Until(latest), j.stuck)
+		b, err := wait()
+		stuck.Stop()
+		resp, err := decode(b, err)
+		j.staged([]*change{ch}, []*protocol.Response{resp}, err)
+	}()
+	return false
 }
 
-// writeAlone writes a change if no other waits and nobody writes: to wake run, and
+func (j *journal) stuck() {
+	j.log.Error("zone does not answer; ending it")
+	j.zone.Close()
+}
+
+// staged puts what the zone has staged in line for the disk, and answers the rest. The
+// error is of all of them. j.gate is held for reading, and given up here.
+func (j *journal) staged(group []*change, answers []*protocol.Response, err error) {
+	var refuse func() *protocol.Response
+	switch {
+	case errors.Is(err, sandbox.ErrEnded):
+		refuse = refuseEnded
+	case err != nil:
+		j.log.Error("changes not staged", "changes", len(group), "error", err)
+		refuse = func() *protocol.Response { return protocol.Refuse(protocol.Status_INTERNAL, "nothing was changed") }
+	}
+	var last *change
+	answered := 0
+	j.mu.Lock()
+	j.hole = j.hole || err != nil && !errors.Is(err, sandbox.ErrEnded)
+	for i, ch := range group {
+		if ch.resp = answers[i]; err != nil {
+			ch.resp = refuse()
+		}
+		switch c := ch.resp.Change; {
+		case c == nil:
+			ch.done <- ch.resp
+			answered++
+		case j.closing:
+			ch.done <- refuseLocking()
+			answered++
+		default:
+			ch.seq, ch.entry, ch.takes, ch.resp.Change = c.Sequence, c.Entry, c.Takes, nil
+			j.waiting[ch.seq] = ch
+			last = ch
+		}
+	}
+	j.under -= answered
+	j.mu.Unlock()
+	j.gate.RUnlock()
+	if last == nil || !j.writeAlone(last) {
+		kick(j.wake) // also if there is nothing to write: somebody may have waited for it
+	}
+}
+
+func refuseEnded() *protocol.Response {
+	return protocol.Refuse(protocol.Status_LOCKED, "the zone has ended; nothing was changed")
+}
+
+func refuseLocking() *protocol.Response {
+	return protocol.Refuse(protocol.Status_LOCKED, "it was locked meanwhile; nothing was changed")
+}
+
+// writeAlone writes a change if nobody else has one under way: to wake run, and
 // to be woken by it, takes as long as the zone did. What is to be committed before it
 // is answered is for run, since a zone that is stuck keeps nobody waiting.
-func (j *journal) writeAlone(st *change) bool {
-	if st.takes || !j.writing.TryLock() {
+func (j *journal) writeAlone(ch *change) bool {
+	if ch.takes || !j.writing.TryLock() {
 		return false
 	}
 	defer j.writing.Unlock()
 	j.mu.Lock()
-	alone := len(j.waiting) == 1 && j.waiting[j.next] == st && j.coming <= 1 && !j.closing // run does the rest then
+	alone := j.under == 1 && j.waiting[j.next] == ch && !j.closing // run does the rest then
 	if alone {
-		j.coming, j.batches = 0, j.batches+1
-		delete(j.waiting, st.seq)
+		delete(j.waiting, ch.seq)
 	}
 	j.mu.Unlock()
 	if alone {
-		j.writeBatch([]*change{st}, false)
+		j.writeBatch([]*change{ch}, false)
 	}
 	return alone
 }

@@ -63,24 +63,30 @@ func (j *journal) writeBatch(batch []*change, gated bool) {
 var errNotStaged = errors.New("local: a change was not staged")
 
 // take returns the changes that can be written now: those whose numbers follow
-// on what is written. There are none while more come than wait: so half of many
-// callers are written while the others are staged.
+// on what is written.
 func (j *journal) take() (batch []*change, hole, closing bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if len(j.waiting) < j.coming {
-		return nil, false, false
-	}
 	for {
-		st, ok := j.waiting[j.next+uint64(len(batch))]
+		ch, ok := j.waiting[j.next+uint64(len(batch))]
 		if !ok {
-			if len(batch) > 0 {
-				j.coming, j.batches = 0, j.batches+1
-			}
 			return batch, j.hole, j.closing
 		}
-		delete(j.waiting, st.seq)
-		batch = append(batch, st)
+		delete(j.waiting, ch.seq)
+		batch = append(batch, ch)
+	}
+}
+
+// answer lets the askers of changes go; nil stands for what the zone has answered.
+func (j *journal) answer(batch []*change, refusal *protocol.Response) {
+	j.mu.Lock()
+	j.under -= len(batch)
+	j.mu.Unlock()
+	for _, ch := range batch {
+		if refusal != nil {
+			ch.resp = protocol.Refuse(refusal.Status, refusal.Detail)
+		}
+		ch.done <- ch.resp
 	}
 }
 
@@ -134,9 +140,7 @@ func (j *journal) append(batch []*change) error {
 	} else {
 		kick(j.behind)
 	}
-	for _, st := range batch {
-		st.done <- nil
-	}
+	j.answer(batch, nil)
 	return nil
 }
 
@@ -210,9 +214,7 @@ func (j *journal) undo(batch []*change, cause error) {
 		j.zone.Close()
 	}
 	j.log.Error("changes not written", "changes", len(batch), "error", cause)
-	for _, st := range batch {
-		st.done <- refusal
-	}
+	j.answer(batch, refusal)
 }
 
 // refuseDisk says what a failed write means to the asker: nothing was changed.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"slices"
 	"sync"
 
@@ -42,6 +43,18 @@ func (e *Engine) change(resp *protocol.Response, f func(*vault.Tx) error) error 
 	}
 	resp.Change = &protocol.Change{Sequence: c.Sequence, Entry: entry, Takes: c.Takes()}
 	return nil
+}
+
+// stage does requests as if each came by itself: the answers say what became of each.
+func (e *Engine) stage(req *protocol.Request) (*protocol.Response, error) {
+	resp := &protocol.Response{Results: make([]*protocol.Response, len(req.Steps))}
+	for i, step := range req.Steps {
+		var err error
+		if resp.Results[i], err = e.Handle(context.Background(), step); err != nil {
+			return nil, err
+		}
+	}
+	return resp, nil
 }
 
 // commit lets others see all changes up to seq: they are on the disk.

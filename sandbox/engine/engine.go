@@ -121,6 +121,8 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 		return inspect(req)
 	case "zone.open":
 		return e.open(req)
+	case "zone.stage":
+		return e.stage(req)
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
