@@ -182,7 +182,7 @@ func (r *remote) dial(d *dial) {
 		d.err = err
 		return
 	}
-	r.conn = protocol.NewConn(s)
+	r.conn = protocol.NewConn(&outgoing{Stream: s})
 	d.conn = r.conn
 }
 

@@ -27,9 +27,10 @@ var (
 // Conn asks over a stream: many requests in flight, matched by id, answered in
 // any order. It is a [Handler].
 //
-// A goroutine reads from the stream. On a Unix socket that is so only while many
-// ask or nobody does: an asker who is alone reads his answer himself, since to be
-// woken by a goroutine that has read it takes as long as the answer does. As soon as he has company, or waits for longer than a
+// A goroutine reads from the stream. On a Unix socket, and where else a write can
+// be tried, that is so only while many ask or nobody does: an asker who is alone
+// reads his answer himself, since to be woken by a goroutine that has read it takes
+// as long as the answer does. As soon as he has company, or waits for longer than a
 // few milliseconds, a goroutine reads instead, and he waits for that and for the
 // end of his context. When nothing was asked for as long, a goroutine reads too,
 // to notice the stream's end.
