@@ -110,7 +110,7 @@ func sealedFile(t testing.TB, k *Keys, h *Header, pieces []byte) (file []byte, o
 				}
 				data = appendEntry(nil, e)
 			}
-			batch = j.seal(batch, data)
+			batch = j.sealPlain(batch, data)
 		default:
 			return nil, false
 		}

@@ -45,15 +45,23 @@ func (j *Journal) Seal(c *vault.Change) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := entry{sequence: c.Sequence}
-	for _, edits := range byClient(c.Edits) {
-		p := partOf(edits)
-		nonce := partNonce(j.n, len(e.parts))
-		p.sealed = j.sealUnder(nil, &nonce, appendEdits(nil, edits), p.client[:])
-		e.parts = append(e.parts, p)
-		j.touched[p.client] = true
+	parts := byClient(c.Edits)
+	room := 16 + 32*len(parts)
+	for _, edits := range parts {
+		j.touched[edits[0].Client] = true
 	}
-	return j.seal(out, appendEntry(nil, &e)), nil
+	j.withKey(func(key *[32]byte) {
+		e := entry{sequence: c.Sequence, parts: make([]part, len(parts))}
+		for i, edits := range parts {
+			p, nonce := partOf(edits), partNonce(j.n, i)
+			plain := appendEdits(make([]byte, 0, roomFor(edits)), edits)
+			p.sealed = primitive.ChaChaSeal(plain[:0], key, &nonce, plain, p.client[:])
+			e.parts[i] = p
+			room += len(p.sealed) + len(p.name)
+		}
+		out = j.seal(key, out, appendEntry(make([]byte, 0, room), &e))
+	})
+	return out, nil
 }
 
 // begin returns what stands before the first entry of a session, nothing before others.
@@ -71,25 +79,39 @@ func (j *Journal) begin() ([]byte, error) {
 	return append(appendBlockHead(nil, blockSession, saltSize), salt...), nil
 }
 
+// withKey lends the session's key to f.
+func (j *Journal) withKey(f func(key *[32]byte)) {
+	memory.Erase(func() {
+		j.key.Use(func(key []byte) error {
+			f((*[32]byte)(key))
+			return nil
+		})
+	})
+}
+
 // seal appends an entry with this plaintext.
-func (j *Journal) seal(out, plain []byte) []byte {
+func (j *Journal) seal(key *[32]byte, out, plain []byte) []byte {
+	out = slices.Grow(out, blockHead+len(plain)+tagSize)
 	out = appendBlockHead(out, blockEntry, int64(len(plain)+tagSize))
 	nonce := entryNonce(j.n)
 	j.n++
-	out = j.sealUnder(out, &nonce, plain, j.last[:])
+	out = primitive.ChaChaSeal(out, key, &nonce, plain, j.last[:])
 	copy(j.last[:], out[len(out)-tagSize:])
 	return out
 }
 
-// sealUnder seals under the session's key.
-func (j *Journal) sealUnder(out []byte, nonce *[12]byte, plain, ad []byte) []byte {
-	memory.Erase(func() {
-		j.key.Use(func(key []byte) error {
-			out = primitive.ChaChaSeal(out, (*[32]byte)(key), nonce, plain, ad)
-			return nil
-		})
-	})
-	return out
+// roomFor is about how many bytes edits take, and their tag.
+func roomFor(edits []*vault.Edit) (n int) {
+	for _, e := range edits {
+		n += 128 + len(e.VaultName)
+		if e.Record != nil {
+			n += len(e.Record.Sealed)
+		}
+		if e.Item != nil {
+			n += len(e.Item.Key) + len(e.Item.Value)
+		}
+	}
+	return n
 }
 
 // byClient are the edits of each client, in the order of the clients.

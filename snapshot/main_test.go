@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stronghold-go/stronghold/procedures/primitive"
 	"github.com/stronghold-go/stronghold/sandbox/memory"
 	"github.com/stronghold-go/stronghold/vault"
 )
@@ -331,4 +332,16 @@ func withLength(kind byte, n uint64) []byte {
 		panic("snapshot: internal error: a test's length")
 	}
 	return b
+}
+
+// sealUnder seals under the session's key.
+func (j *Journal) sealUnder(out []byte, nonce *[12]byte, plain, ad []byte) []byte {
+	j.withKey(func(key *[32]byte) { out = primitive.ChaChaSeal(out, key, nonce, plain, ad) })
+	return out
+}
+
+// sealPlain appends an entry with this plaintext, whatever that is.
+func (j *Journal) sealPlain(out, plain []byte) []byte {
+	j.withKey(func(key *[32]byte) { out = j.seal(key, out, plain) })
+	return out
 }

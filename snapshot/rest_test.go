@@ -161,7 +161,7 @@ func TestOthersStayEncrypted(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := entry{sequence: db.Sequence() + 1, parts: []part{{client: clientID("b"), sealed: make([]byte, 100)}}}
-	file = append(file, batch(j.seal(out, appendEntry(nil, &e)))...)
+	file = append(file, batch(j.sealPlain(out, appendEntry(nil, &e)))...)
 	s = mustReadOnly(t, k, file, "a")
 	if of(t, s.DB, "a") != of(t, db, "a") {
 		t.Error("not what it was")

@@ -104,7 +104,7 @@ func resealed(t testing.TB, r *replayer, j *Journal, body []byte) (out []byte) {
 					again.parts = append(again.parts, p)
 				}
 			}
-			out = j.seal(out, appendEntry(nil, &again))
+			out = j.sealPlain(out, appendEntry(nil, &again))
 			return nil
 		}
 		if err := r.readEntry(bytes.Clone(b.body)); err != nil {

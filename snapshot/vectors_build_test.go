@@ -149,7 +149,7 @@ func (b *builder) entry(j *Journal, seq uint64, spoil func([]byte) []byte, parts
 	if spoil != nil {
 		plain = spoil(plain)
 	}
-	return j.seal(out, plain)
+	return j.sealPlain(out, plain)
 }
 
 // The plaintexts, byte by byte from FORMAT.md.

@@ -341,6 +341,14 @@ func place(l *protocol.Location) vault.Place {
 	return p
 }
 
+// clientID is the id of the client in l.
+func clientID(l *protocol.Location) vault.ID {
+	if l.ClientId != nil {
+		return vault.ID(l.ClientId)
+	}
+	return vault.ClientID(l.Client)
+}
+
 // location is place the other way round: names where they are known.
 func location(p vault.Place) *protocol.Location {
 	l := &protocol.Location{Client: p.ClientName, Vault: p.VaultName, Record: p.RecordName}

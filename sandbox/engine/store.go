@@ -13,12 +13,12 @@ import (
 // storeKey is where a value lies: a client, and a key in its store. A session's
 // store does not keep the names of clients.
 func storeKey(req *protocol.Request) (client vault.Place, key []byte) {
-	p := place(req.Location)
-	client = vault.Place{Client: p.Client}
+	l := req.Location // its vault is a key, and has no id
+	client.Client = clientID(l)
 	if !req.Session {
-		client.ClientName = p.ClientName
+		client.ClientName = l.Client
 	}
-	return client, req.Location.Vault
+	return client, l.Vault
 }
 
 // oldKey is where Stronghold 0.3 and 0.4 (Rust) kept the value that a program
@@ -122,7 +122,7 @@ func (e *Engine) keys(req *protocol.Request) (*protocol.Response, error) {
 	if limit == 0 {
 		limit = defaultPage
 	}
-	client := place(req.Location).Client
+	client := clientID(req.Location)
 	page, more, err := e.store(req).Items(client, req.Prefix, req.After, limit)
 	if err != nil && !(req.Session && e.state.DB.HasClient(client)) { // else there is a client, and nothing in its session
 		return nil, err
