@@ -36,8 +36,9 @@ var layers = map[string]layer{
 	"protocol":    {pure: true},
 	"permissions": {pure: true, imports: []string{"protocol"}},
 
-	"sandbox/memory": {},
-	"sandbox":        {imports: []string{"sandbox/memory"}},
+	"sandbox/memory":    {},
+	"sandbox/processor": {},
+	"sandbox":           {imports: []string{"sandbox/memory", "sandbox/processor"}},
 
 	// The algorithms import nothing of ours, so whoever needs one may have it: the
 	// vault seals its records and derives its ids with them, because those of the
@@ -51,7 +52,7 @@ var layers = map[string]layer{
 	"sandbox/engine/zone":  {imports: []string{"sandbox", "sandbox/engine"}},
 
 	"node/local":   {imports: []string{"protocol", "permissions", "sandbox"}},
-	"node/control": {imports: []string{"protocol", "permissions"}},
+	"node/control": {imports: []string{"protocol", "permissions", "sandbox/processor"}},
 	"node/audit":   {imports: []string{"protocol", "permissions"}},
 	"node/pair":    {imports: []string{"protocol", "permissions"}, libp2p: true},
 	"node":         {imports: []string{"protocol", "permissions", "node/local", "node/control", "node/audit", "node/pair"}, libp2p: true},

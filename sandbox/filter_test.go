@@ -85,6 +85,9 @@ func TestFilter(t *testing.T) {
 		try(false, "clone", 0x50f00|1<<28)    // NEWUSER
 		try(false, "clone", 0x50f00|1<<32)    // CLEAR_SIGHAND
 		try(false, "clone", 0x50f00&^0x10000) // without THREAD
+		try(true, "sched_setaffinity", 0, 128, 0x1000)
+		try(false, "sched_setaffinity", 1, 128, 0x1000) // another thread's
+		try(false, "sched_setaffinity", minus1, 128, 0x1000)
 		for _, call := range []string{"munmap", "exit", "exit_group", "nanosleep", "sched_yield", "gettid", "epoll_pwait",
 			"restart_syscall", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "clock_gettime", "getrandom"} {
 			if _, ok := byName[call]; !ok {

@@ -81,8 +81,10 @@ func liveWithout(rule string) error {
 		time.Sleep(10 * time.Millisecond)
 		unix.Kill(z.Status().PID, unix.SIGCONT)
 	}
-	if _, err := z.Call(context.Background(), number(10)); err != nil {
-		return err
+	for range 20 { // one after the other, so that the zone follows its caller
+		if _, err := z.Call(context.Background(), number(0)); err != nil {
+			return err
+		}
 	}
 	return z.Close()
 }

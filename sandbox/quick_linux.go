@@ -2,12 +2,15 @@ package sandbox
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stronghold-go/stronghold/sandbox/processor"
 )
 
 // A quickLane is a pipe pair for a caller who is alone. He writes his request and waits for the answer in the kernel
@@ -24,6 +27,9 @@ type quickLane struct {
 	lastID  uint64
 	z       *Zone
 	isEnded bool
+
+	choice processor.Choice
+	zone   int // the processor where the zone waits, as it was told
 }
 
 // maxQuick is the largest request for the quick lane. It fits into the empty pipe, so that no write blocks.
@@ -40,7 +46,7 @@ func quickPair() (*quickLane, end, error) {
 		unix.Close(toZone[1])
 		return nil, end{}, os.NewSyscallError("pipe2", err)
 	}
-	q := &quickLane{r: toParent[0], w: toZone[1]}
+	q := &quickLane{r: toParent[0], w: toZone[1], zone: processor.None}
 	zone := end{os.NewFile(uintptr(toZone[0]), "requests"), os.NewFile(uintptr(toParent[1]), "answers")}
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
@@ -74,7 +80,17 @@ func (q *quickLane) try(ctx context.Context, request []byte, on bool) (answer []
 	}
 	q.lastID++
 	deadline, _ := ctx.Deadline()
-	q.b = appendRequest(newRecord(q.b), q.lastID, timeLeft(deadline), request, timeHead+len(request))
+	q.b = newRecord(q.b)
+	if n := q.choice.Next(time.Now()); n != processor.None {
+		if n != q.zone {
+			q.zone = n
+			q.b = appendPiece(q.b, q.lastID, kindMove, 4, binary.LittleEndian.AppendUint32(nil, uint32(n)))
+		}
+		var keeper processor.Keeper
+		keeper.Keep(n)
+		defer keeper.Keep(processor.None)
+	}
+	q.b = appendRequest(q.b, q.lastID, timeLeft(deadline), request, timeHead+len(request))
 	sealed, err := q.out.seal(q.b)
 	if err != nil {
 		q.mu.Unlock()
@@ -117,7 +133,7 @@ func (q *quickLane) try(ctx context.Context, request []byte, on bool) (answer []
 
 // quickAnswer is how long a caller who has a deadline, and one that is far, waits before he looks at his context, in
 // milliseconds.
-const quickAnswer = 2
+const quickAnswer = 8
 
 // comesSoon waits for so long, and reports whether there is something to read.
 func (q *quickLane) comesSoon(deadline time.Time) bool {

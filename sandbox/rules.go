@@ -69,6 +69,8 @@ var rules = []Rule{
 		Why: "WAIT and WAKE, shared and private; not REQUEUE and the PI family, where the kernel had its bugs"},
 	{Name: "nanosleep", AMD64: 35, ARM64: 101},
 	{Name: "sched_yield", AMD64: 24, ARM64: 124},
+	{Name: "sched_setaffinity", AMD64: 203, ARM64: 122, Args: []Arg{{0, OneOf, []uint64{0}}},
+		Why: "the thread that answers a lone caller moves to the processor where he waits; itself, no other"},
 	{Name: "gettid", AMD64: 186, ARM64: 178, Why: "every new thread asks"},
 	{Name: "epoll_pwait", AMD64: 281, ARM64: 22, Why: "timers"},
 	{Name: "restart_syscall", AMD64: 219, ARM64: 128,

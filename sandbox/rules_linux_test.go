@@ -16,7 +16,7 @@ func TestRuleNumbers(t *testing.T) {
 		"read": unix.SYS_READ, "write": unix.SYS_WRITE, "mmap": unix.SYS_MMAP, "mprotect": unix.SYS_MPROTECT,
 		"munmap": unix.SYS_MUNMAP, "madvise": unix.SYS_MADVISE, "clone": unix.SYS_CLONE, "exit": unix.SYS_EXIT,
 		"exit_group": unix.SYS_EXIT_GROUP, "futex": unix.SYS_FUTEX, "nanosleep": unix.SYS_NANOSLEEP,
-		"sched_yield": unix.SYS_SCHED_YIELD, "gettid": unix.SYS_GETTID, "epoll_pwait": unix.SYS_EPOLL_PWAIT,
+		"sched_yield": unix.SYS_SCHED_YIELD, "sched_setaffinity": unix.SYS_SCHED_SETAFFINITY, "gettid": unix.SYS_GETTID, "epoll_pwait": unix.SYS_EPOLL_PWAIT,
 		"restart_syscall": unix.SYS_RESTART_SYSCALL, "rt_sigprocmask": unix.SYS_RT_SIGPROCMASK,
 		"rt_sigreturn": unix.SYS_RT_SIGRETURN, "sigaltstack": unix.SYS_SIGALTSTACK,
 		"clock_gettime": unix.SYS_CLOCK_GETTIME, "getrandom": unix.SYS_GETRANDOM,

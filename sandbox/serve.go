@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/stronghold-go/stronghold/sandbox/processor"
 )
 
 // Inside, a goroutine has the turn on each pipe: it reads a record, works on its requests one after the other, and
@@ -25,9 +27,10 @@ const (
 
 // A server answers the requests of some pipes.
 type server struct {
-	handler Handler
-	limit   int32          // of handlers at work at once
-	exit    func(code int) // ends the process
+	handler    Handler
+	limit      int32          // of handlers at work at once
+	exit       func(code int) // ends the process
+	processors *processor.Set // that it may use
 
 	lanes   []*servedLane
 	running atomic.Int32
@@ -59,6 +62,7 @@ type servedLane struct {
 	out    []byte    // answers to be written, a record to be sealed
 	first  time.Time // when the first of them was made
 	breath time.Time // when the goroutine was scheduled last
+	waits  int       // the processor on which the caller does, or processor.None
 
 	write sync.Mutex // for the two below
 	w     io.Writer
@@ -66,7 +70,8 @@ type servedLane struct {
 }
 
 func newServer(h Handler, workers int, exit func(int)) *server {
-	return &server{handler: h, limit: int32(4 * workers), exit: exit, wake: make(chan struct{}, 1)}
+	return &server{handler: h, limit: int32(4 * workers), exit: exit, processors: processor.Allowed(),
+		wake: make(chan struct{}, 1)}
 }
 
 func (s *server) add(e end, in, out sequence) *servedLane {
@@ -75,6 +80,7 @@ func (s *server) add(e end, in, out sequence) *servedLane {
 		in:    opener{sequence: in, r: e.r},
 		parts: make(map[uint64]*message),
 		out:   newRecord(nil),
+		waits: processor.None,
 		w:     e.w,
 		seal:  sealer{out},
 	}
@@ -84,6 +90,8 @@ func (s *server) add(e end, in, out sequence) *servedLane {
 
 // serve answers what comes in, until the turn is another's.
 func (l *servedLane) serve(epoch int) {
+	keeper := processor.Keeper{Within: l.s.processors}
+	defer keeper.Keep(processor.None)
 	if len(l.out) > recordHead { // left by the one before
 		l.flush()
 	}
@@ -91,8 +99,9 @@ func (l *servedLane) serve(epoch int) {
 		if len(l.rest) == 0 {
 			if len(l.out) > recordHead && !l.in.buffered() {
 				l.flush()
-				l.breathe()
+				l.breathe(&keeper)
 			}
+			keeper.Keep(l.waits)
 			var err error
 			if l.rest, err = l.in.record(); err != nil {
 				l.end(err)
@@ -116,6 +125,13 @@ func (l *servedLane) take(p piece, epoch int) bool {
 	switch p.kind {
 	case kindDrop:
 		delete(l.parts, p.id)
+		return true
+	case kindMove:
+		if len(p.data) != 4 || p.total != 4 {
+			l.end(errPiece)
+			return false
+		}
+		l.waits = int(binary.LittleEndian.Uint32(p.data))
 		return true
 	case kindRequest:
 	default:
@@ -191,9 +207,10 @@ func (l *servedLane) answer(id uint64, request []byte, epoch int) bool {
 // breathe has the goroutine scheduled now and then. The runtime's monitor takes the processor from one that was not for
 // 10 ms, as from one that waits in the kernel for its next request again and again, and then looks every 20 µs for what
 // else there is; with a lone caller that would be all the time.
-func (l *servedLane) breathe() {
+func (l *servedLane) breathe(keeper *processor.Keeper) {
 	if l.first.Sub(l.breath) > breath {
 		l.breath = l.first
+		keeper.Keep(processor.None) // else it would be another thread that looks for work
 		runtime.Gosched()
 	}
 }

@@ -104,6 +104,14 @@ func TestTamperedRequests(t *testing.T) {
 			b, _ := l.out.seal(appendPiece(newRecord(nil), 1, kindRequest, 1, []byte{1}))
 			write(t, l, b)
 		},
+		"a move to what is no number": func(t *testing.T, z *Zone, l *lane) {
+			b, _ := l.out.seal(appendPiece(newRecord(nil), 1, kindMove, 3, []byte{1, 0, 0}))
+			write(t, l, b)
+		},
+		"a part of a move": func(t *testing.T, z *Zone, l *lane) {
+			b, _ := l.out.seal(appendPiece(newRecord(nil), 1, kindMove, 5, []byte{1, 0, 0, 0}))
+			write(t, l, b)
+		},
 		"a message that changes its length": func(t *testing.T, z *Zone, l *lane) {
 			b := appendPiece(newRecord(nil), 1, kindRequest, 100, make([]byte, 50))
 			b, _ = l.out.seal(appendPiece(b, 1, kindRequest, 99, make([]byte, 49)))

@@ -131,6 +131,7 @@ func TestViolations(t *testing.T) {
 		{"another user", syscallRequest(unix.SYS_SETUID, 0)},
 		{"another personality", syscallRequest(unix.SYS_PERSONALITY, 0xffffffff)},
 		{"futex of another kind", syscallRequest(unix.SYS_FUTEX, 0, 6)},
+		{"affinity of another", syscallRequest(unix.SYS_SCHED_SETAFFINITY, 1, 8, 0)},
 		{"affinity, by the runtime", []byte("runtime.SetDefaultGOMAXPROCS")},
 		{"a number that is none", syscallRequest(100_000)},
 		{"x32", syscallRequest(unix.SYS_GETPID | 1<<30)},
