@@ -127,6 +127,10 @@ func (d *decoder) frame(f *Frame) bool {
 	}
 	f.Id = d.varint()
 	tag := d.tag()
+	if tag == 4<<3|tagVarint { // the encoder puts it before the message
+		f.Processor = uint32(d.varint())
+		tag = d.tag()
+	}
 	in := d.inside()
 	switch {
 	case !d.ended(): // the message is the last

@@ -144,6 +144,7 @@ func (e *encoder) frame(f *Frame) {
 		return
 	}
 	e.number(1, f.Id)
+	e.number(4, uint64(f.Processor)) // before the message, which is one of several
 	switch body := f.Body.(type) {
 	case *Frame_Request:
 		at := e.begin(2)

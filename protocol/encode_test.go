@@ -67,7 +67,7 @@ func TestEncode(t *testing.T) {
 	fieldsAlone(t, new(Frame), func(_ string, m proto.Message) { encodesAlike(t, m) })
 	fieldsAlone(t, new(Request), func(_ string, m proto.Message) {
 		encodesAlike(t, m)
-		encodesAlike(t, &Frame{Id: 300, Body: &Frame_Request{Request: m.(*Request)}})
+		encodesAlike(t, &Frame{Id: 300, Processor: 200, Body: &Frame_Request{Request: m.(*Request)}})
 	})
 	fieldsAlone(t, new(Response), func(_ string, m proto.Message) {
 		encodesAlike(t, m)

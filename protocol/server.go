@@ -34,7 +34,6 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	v := &serving{Server: s, stop: ctx, rw: rw, r: bufio.NewReaderSize(rw, readBuffer), out: newFrameWriter(rw),
 		slots: make(chan struct{}, or(s.InFlight, DefaultInFlight)), timeout: or(s.FrameTimeout, DefaultFrameTimeout),
 		id: streams.Add(1), ended: make(chan error, 1)}
-	v.kernel, _ = rw.(KernelWaiter)
 	v.out.timeout = v.timeout
 	var abort context.CancelFunc
 	v.inFlight, abort = context.WithCancel(context.WithoutCancel(ctx))
@@ -82,11 +81,9 @@ type serving struct {
 	ended    chan error // of the reading, once
 
 	// For the one who has the turn only.
-	r        *bufio.Reader
-	kernel   KernelWaiter // nil if the stream is none
-	id       uint64
-	alone    bool // its requests are all there are
-	breather breather
+	r     *bufio.Reader
+	id    uint64
+	alone bool // its requests are all there are
 
 	turn     sync.Mutex
 	epoch    int       // who has the turn
@@ -98,6 +95,10 @@ type serving struct {
 
 // read reads until the stream ends or the turn is another's.
 func (v *serving) read(epoch int) {
+	lone := newLone(v.rw)
+	if lone != nil {
+		defer lone.processor.Keep(0)
+	}
 	for {
 		f, release, err := v.next()
 		if err != nil {
@@ -108,17 +109,31 @@ func (v *serving) read(epoch int) {
 			if !v.answerHere(f, release, epoch) {
 				return
 			}
-			if v.alone && v.kernel != nil && v.r.Buffered() == 0 {
-				v.breather.breathe(time.Now())
-				waitInKernel(v.kernel)
+			if lone != nil {
+				v.await(lone, f.Processor)
 			}
 			continue
+		}
+		if lone != nil {
+			lone.processor.Keep(0)
 		}
 		v.running.Go(func() {
 			defer v.done(release)
 			v.reply(f, false)
 		})
 	}
+}
+
+// await waits for the next request of a lone asker where he does.
+func (v *serving) await(lone *lone, processor uint32) {
+	if v.alone && v.r.Buffered() == 0 {
+		lone.breathe()
+		lone.processor.Keep(processor)
+		if waitInKernel(lone.kernel) {
+			return
+		}
+	}
+	lone.processor.Keep(0)
 }
 
 // next reads a request, and takes a slot for it.

@@ -39,19 +39,18 @@ type Conn struct {
 	in   frameReader // of whoever reads
 	stop deadliner   // stops a read; nil where that cannot be done, and askers never read
 
-	kernel   KernelWaiter // nil where that cannot be done
-	id       uint64
-	breather breather // the leader's
-	mu       sync.Mutex
-	next     uint64
-	waiting  map[uint64]*asking
-	err      error         // why the stream ended
-	done     chan struct{} // closed when it has, and nobody reads any more
-	reading  bool          // somebody does
-	leader   *asking       // the asker who does, or nil
-	looked   uint64        // next, when the overseer looked
-	watched  bool          // the overseer will look
-	watch    *time.Timer
+	id      uint64
+	lone    *lone // the leader's; nil where he cannot be
+	mu      sync.Mutex
+	next    uint64
+	waiting map[uint64]*asking
+	err     error         // why the stream ended
+	done    chan struct{} // closed when it has, and nobody reads any more
+	reading bool          // somebody does
+	leader  *asking       // the asker who does, or nil
+	looked  uint64        // next, when the overseer looked
+	watched bool          // the overseer will look
+	watch   *time.Timer
 }
 
 // asking is a request that waits for its answer.
@@ -79,7 +78,7 @@ func newConn(rw io.ReadWriteCloser, out *frameWriter, askersRead bool) *Conn {
 		id: streams.Add(1)}
 	if askersRead {
 		c.stop, _ = rw.(deadliner)
-		c.kernel, _ = rw.(KernelWaiter)
+		c.lone = newLone(rw)
 	}
 	go c.read()
 	return c
@@ -116,6 +115,11 @@ func (c *Conn) Handle(ctx context.Context, req *Request) (*Response, error) {
 	c.mu.Unlock()
 
 	f := &Frame{Id: id, Body: &Frame_Request{Request: req}}
+	if leads && a.alone && c.lone != nil {
+		c.lone.breathe()
+		f.Processor = c.lone.processor.Next()
+		c.lone.processor.Keep(f.Processor)
+	}
 	taken, err := false, error(nil)
 	if alone {
 		taken, err = c.out.writeNow(f, false)
@@ -171,9 +175,11 @@ func (c *Conn) reason() error {
 // lead reads until a's answer was read, until a is told to leave it to a
 // goroutine, or until the stream ends.
 func (c *Conn) lead(a *asking) {
-	if a.alone && c.kernel != nil && !c.in.ready() {
-		c.breather.breathe(time.Now())
-		waitInKernel(c.kernel)
+	if c.lone != nil {
+		if a.alone && !c.in.ready() {
+			waitInKernel(c.lone.kernel)
+		}
+		c.lone.processor.Keep(0)
 	}
 	for {
 		f, err := c.in.next()
@@ -203,6 +209,9 @@ func (c *Conn) lead(a *asking) {
 func (c *Conn) handOver(a *asking) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.lone != nil {
+		c.lone.processor.Keep(0)
+	}
 	c.leader = nil
 	if a.stopped && c.err == nil {
 		c.stop.SetReadDeadline(time.Time{})

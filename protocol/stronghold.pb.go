@@ -150,6 +150,7 @@ type Frame struct {
 	//	*Frame_Request
 	//	*Frame_Response
 	Body          isFrame_Body `protobuf_oneof:"body"`
+	Processor     uint32       `protobuf:"varint,4,opt,name=processor,proto3" json:"processor,omitempty"` // of a request, by the local door: the asker's, plus one, if he will wait there
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -214,6 +215,13 @@ func (x *Frame) GetResponse() *Response {
 		}
 	}
 	return nil
+}
+
+func (x *Frame) GetProcessor() uint32 {
+	if x != nil {
+		return x.Processor
+	}
+	return 0
 }
 
 type isFrame_Body interface {
@@ -3062,11 +3070,12 @@ var File_stronghold_proto protoreflect.FileDescriptor
 
 const file_stronghold_proto_rawDesc = "" +
 	"\n" +
-	"\x10stronghold.proto\x12\rstronghold.v1\"\x8a\x01\n" +
+	"\x10stronghold.proto\x12\rstronghold.v1\"\xa8\x01\n" +
 	"\x05Frame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x122\n" +
 	"\arequest\x18\x02 \x01(\v2\x16.stronghold.v1.RequestH\x00R\arequest\x125\n" +
-	"\bresponse\x18\x03 \x01(\v2\x17.stronghold.v1.ResponseH\x00R\bresponseB\x06\n" +
+	"\bresponse\x18\x03 \x01(\v2\x17.stronghold.v1.ResponseH\x00R\bresponse\x12\x1c\n" +
+	"\tprocessor\x18\x04 \x01(\rR\tprocessorB\x06\n" +
 	"\x04body\"\x93\x02\n" +
 	"\bLocation\x12\x1b\n" +
 	"\x06client\x18\x01 \x01(\fH\x00R\x06client\x88\x01\x01\x12\x19\n" +

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox/processor"
 )
 
 // A stream is a connection that the runtime's poller watches only while somebody
@@ -26,7 +29,7 @@ type stream struct {
 }
 
 // kernelWait is how long a caller who is alone waits in the kernel, in milliseconds.
-const kernelWait = 2
+const kernelWait = 8
 
 func streamOf(conn *net.UnixConn) io.ReadWriteCloser {
 	raw, err := conn.SyscallConn()
@@ -167,17 +170,31 @@ func (s *stream) watch(f func(*os.File, []byte) (int, error), b []byte) (int, er
 }
 
 // WaitInKernel waits for something to be read, without the poller.
-func (s *stream) WaitInKernel() {
+func (s *stream) WaitInKernel() bool {
 	if s.use() != nil {
-		return
+		return false
 	}
 	defer s.leave()
 	if !s.unwatch() {
-		return
+		return false
 	}
 	fds := [1]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
-	unix.Poll(fds[:], kernelWait) // whatever came of it, the next read finds out
+	n, err := unix.Poll(fds[:], kernelWait)
+	return err == nil && n > 0 // whatever came of it, the next read finds out
 }
+
+// NewProcessor is for a goroutine that waits.
+func (s *stream) NewProcessor() protocol.Processor { return new(place) }
+
+// A place is a processor where a goroutine waits.
+type place struct {
+	choice processor.Choice
+	keeper processor.Keeper
+}
+
+func (p *place) Next() uint32 { return uint32(p.choice.Next(time.Now()) + 1) }
+
+func (p *place) Keep(n uint32) { p.keeper.Keep(int(n) - 1) }
 
 // unwatch has the poller not watch the socket, and reports whether it does not.
 func (s *stream) unwatch() bool {
