@@ -218,6 +218,7 @@ func usual() []proto.Message {
 		&Request{Id: NewID(), Operation: "key.import", Location: &Location{}, Kind: Ed25519, Secret: make([]byte, 80), Overwrite: true, Hint: []byte("hint")},
 		&Request{Id: NewID(), Operation: "zone.commit", Sequence: 7},
 		&Response{Status: Status_OK, Version: version(0), Change: &Change{Sequence: 300, Entry: make([]byte, 200), Takes: true}},
+		&Response{Status: Status_OK, Results: []*Response{{Status: Status_OK, Version: version(1), Change: &Change{Sequence: 1, Entry: make([]byte, 200)}}, Refuse(Status_EXISTS, "")}},
 	}
 }
 
