@@ -29,7 +29,8 @@ type quickLane struct {
 	isEnded bool
 
 	choice processor.Choice
-	zone   int // the processor where the zone waits, as it was told
+	shared uint32 // calls by other lanes that choice knows of
+	zone   int    // the processor where the zone waits, as it was told
 }
 
 // maxQuick is the largest request for the quick lane. It fits into the empty pipe, so that no write blocks.
@@ -81,6 +82,10 @@ func (q *quickLane) try(ctx context.Context, request []byte, on bool) (answer []
 	q.lastID++
 	deadline, _ := ctx.Deadline()
 	q.b = newRecord(q.b)
+	if shared := q.z.shared.Load(); shared != q.shared {
+		q.shared = shared
+		q.choice.Break()
+	}
 	if n := q.choice.Next(time.Now()); n != processor.None {
 		if n != q.zone {
 			q.zone = n

@@ -21,6 +21,7 @@ type Zone struct {
 	calls  atomic.Int32  // under way
 	quick  bool          // whether a caller who is alone has a lane of his own
 	turn   atomic.Uint32 // where to look for an idle lane first
+	shared atomic.Uint32 // calls by the lanes that many share
 	start  chan struct{} // closed when Start is through with the lanes
 	ended  chan struct{} // closed when err is set
 	done   chan struct{}
@@ -232,6 +233,7 @@ func (z *Zone) call(ctx context.Context, request []byte, on bool) ([]byte, func(
 			return answer, wait, err
 		}
 	}
+	z.shared.Add(1)
 	return z.pick().call(ctx, request, on)
 }
 

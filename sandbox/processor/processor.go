@@ -16,11 +16,13 @@ const None = -1
 const (
 	inARow = 5 * time.Millisecond  // calls that are further apart gain nothing
 	lasts  = 50 * time.Millisecond // then one call has the kernel choose anew: others may have come to this processor
+	enough = 8                     // calls in a row, before it is supposed that they go on
 	moves  = 4                     // after so many calls from elsewhere, that is where the caller is
 )
 
 // A Choice is where a caller waits, call after call. It is for one goroutine at a time.
 type Choice struct {
+	calls        int // in a row
 	at, away     int // at is plus one; zero before there is one
 	since, asked time.Time
 }
@@ -28,11 +30,19 @@ type Choice struct {
 // Next returns the processor that the caller of a call beginning now should wait on: the one that he is on, or None.
 func (c *Choice) Next(now time.Time) int { return c.next(now, here()) }
 
+// Break says that the next call is not in a row with those before.
+func (c *Choice) Break() { c.calls, c.at = 0, 0 }
+
 func (c *Choice) next(now time.Time, here int) int {
-	apart := now.Sub(c.asked) > inARow
+	if now.Sub(c.asked) > inARow {
+		c.Break()
+	}
 	c.asked = now
 	switch {
-	case here == None || apart || c.at != 0 && now.Sub(c.since) > lasts:
+	case c.calls < enough:
+		c.calls++
+		return None
+	case here == None || c.at != 0 && now.Sub(c.since) > lasts:
 		c.at = 0
 		return None
 	case c.at == here+1:

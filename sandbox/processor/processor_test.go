@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -12,23 +13,19 @@ func TestChoice(t *testing.T) {
 		here  int
 		want  int
 	}
-	row := func(n int, c call) []call {
-		var cs []call
-		for range n {
-			cs = append(cs, c)
-		}
-		return cs
-	}
+	row := func(n int, c call) []call { return slices.Repeat([]call{c}, n) }
 	const soon = time.Millisecond
+	begun := slices.Concat([]call{{0, 3, None}}, row(enough-1, call{soon, 3, None}), []call{{soon, 3, 3}})
+	then := func(calls ...call) []call { return slices.Concat(begun, calls) }
 	for name, calls := range map[string][]call{
-		"the first is not yet one of many": {{0, 3, None}, {soon, 3, 3}, {soon, 3, 3}},
-		"too far apart":                    {{0, 3, None}, {inARow + 1, 3, None}, {inARow + 1, 3, None}},
-		"a pause":                          {{0, 3, None}, {soon, 3, 3}, {inARow + 1, 3, None}, {soon, 3, 3}},
-		"processor 0":                      {{0, 0, None}, {soon, 0, 0}},
-		"away and back":                    {{0, 3, None}, {soon, 3, 3}, {soon, 5, None}, {soon, 3, 3}},
-		"away for good":                    append(append([]call{{0, 3, None}, {soon, 3, 3}}, row(moves, call{soon, 5, None})...), call{soon, 5, 5}, call{soon, 3, None}),
-		"not known":                        row(10, call{soon, None, None}),
-		"anew":                             append(append([]call{{0, 3, None}}, row(int(lasts/soon)+1, call{soon, 3, 3})...), call{soon, 3, None}, call{soon, 7, 7}),
+		"many":          then(row(10, call{soon, 3, 3})...),
+		"far apart":     row(3*enough, call{inARow + 1, 3, None}),
+		"a pause":       slices.Concat(begun, []call{{inARow + 1, 3, None}}, begun[1:]),
+		"processor 0":   slices.Concat(row(enough, call{soon, 0, None}), []call{{soon, 0, 0}}),
+		"away and back": then(call{soon, 5, None}, call{soon, 3, 3}),
+		"away for good": slices.Concat(begun, row(moves, call{soon, 5, None}), []call{{soon, 5, 5}, {soon, 3, None}}),
+		"not known":     row(3*enough, call{soon, None, None}),
+		"anew":          slices.Concat(begun, row(int(lasts/soon), call{soon, 3, 3}), []call{{soon, 3, None}, {soon, 7, 7}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var c Choice
@@ -37,6 +34,12 @@ func TestChoice(t *testing.T) {
 				now = now.Add(call.after)
 				if got := c.next(now, call.here); got != call.want {
 					t.Fatalf("call %d: %d, want %d", i, got, call.want)
+				}
+			}
+			c.Break()
+			for i := range enough {
+				if got := c.next(now, 3); got != None {
+					t.Fatalf("call %d after a break: %d", i, got)
 				}
 			}
 		})
