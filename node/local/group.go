@@ -15,14 +15,13 @@ import (
 const (
 	maxJoins = 4 << 10  // bytes of a request that is staged with others
 	maxGroup = 16 << 10 // of all of them
-	groups   = 1        // that are staged at once
 )
 
 // line puts a change in the queue, and sees to it that somebody takes it out. j.mu is held.
 func (j *journal) line(ch *change) {
 	j.queue = append(j.queue, ch)
-	if j.staging < groups {
-		j.staging++
+	if !j.staging {
+		j.staging = true
 		j.running.Go(j.stageQueued)
 	}
 }
@@ -35,20 +34,15 @@ func (j *journal) stageQueued() {
 		j.mu.Lock()
 		group := j.takeGroup()
 		if group == nil {
-			j.staging--
+			j.staging = false
 			j.mu.Unlock()
 			j.gate.RUnlock()
 			return
 		}
 		closing := j.closing
-		if closing {
-			j.under -= len(group)
-		}
 		j.mu.Unlock()
 		if closing {
-			for _, ch := range group {
-				ch.done <- refuseLocking()
-			}
+			j.answer(group, refuseLocking())
 			j.gate.RUnlock()
 			continue
 		}

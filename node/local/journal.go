@@ -63,7 +63,7 @@ type journal struct {
 	mu       sync.Mutex
 	under    int       // changes under way: asked for, and not answered
 	queue    []*change // that are to be staged together
-	staging  int       // how many goroutines stage what has queued
+	staging  bool      // a goroutine stages what has queued: two at once are not faster
 	waiting  map[uint64]*change
 	folds    []wish // of those who wait for a file that is begun after they asked
 	rest     *rest  // what somebody wants to do at rest
