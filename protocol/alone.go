@@ -88,6 +88,13 @@ func newLone(stream any) *lone {
 	return &lone{kernel: w, processor: w.NewProcessor()}
 }
 
+// leave ends the goroutine's stay on a processor.
+func (l *lone) leave() {
+	if l != nil {
+		l.processor.Keep(0)
+	}
+}
+
 const breath = 4 * time.Millisecond
 
 // breathe has the goroutine scheduled now and then. It is not kept on a processor
@@ -95,7 +102,7 @@ const breath = 4 * time.Millisecond
 func (l *lone) breathe() {
 	if now := time.Now(); now.Sub(l.breath) > breath {
 		l.breath = now
-		l.processor.Keep(0)
+		l.leave()
 		runtime.Gosched()
 	}
 }

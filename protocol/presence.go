@@ -92,7 +92,7 @@ func present(r *Request) (s fieldSet) {
 }
 
 // presentAnswer is present for the fields of a Response that are rarely set, and
-// that appendResponse does not write.
+// that encoder.response does not write.
 func presentAnswer(r *Response) bool {
 	return len(r.Entries) > 0 || r.Node != nil || len(r.Peers) > 0 || r.Text != "" || r.Decision != nil || r.Ping != nil ||
 		r.Info != nil || r.Imported != nil || len(r.Snapshot) > 0 || r.More || len(r.Wrapped) > 0 || len(r.Clients) > 0 || r.Unloaded ||

@@ -96,9 +96,7 @@ type serving struct {
 // read reads until the stream ends or the turn is another's.
 func (v *serving) read(epoch int) {
 	lone := newLone(v.rw)
-	if lone != nil {
-		defer lone.processor.Keep(0)
-	}
+	defer lone.leave()
 	for {
 		f, release, err := v.next()
 		if err != nil {
@@ -109,14 +107,10 @@ func (v *serving) read(epoch int) {
 			if !v.answerHere(f, release, epoch) {
 				return
 			}
-			if lone != nil {
-				v.await(lone, f.Processor)
-			}
+			v.await(lone, f.Processor)
 			continue
 		}
-		if lone != nil {
-			lone.processor.Keep(0)
-		}
+		lone.leave()
 		v.running.Go(func() {
 			defer v.done(release)
 			v.reply(f, false)
@@ -126,14 +120,14 @@ func (v *serving) read(epoch int) {
 
 // await waits for the next request of a lone asker where he does.
 func (v *serving) await(lone *lone, processor uint32) {
-	if v.alone && v.r.Buffered() == 0 {
+	if lone != nil && v.alone && v.r.Buffered() == 0 {
 		lone.breathe()
 		lone.processor.Keep(processor)
 		if waitInKernel(lone.kernel) {
 			return
 		}
 	}
-	lone.processor.Keep(0)
+	lone.leave()
 }
 
 // next reads a request, and takes a slot for it.

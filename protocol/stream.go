@@ -175,12 +175,10 @@ func (c *Conn) reason() error {
 // lead reads until a's answer was read, until a is told to leave it to a
 // goroutine, or until the stream ends.
 func (c *Conn) lead(a *asking) {
-	if c.lone != nil {
-		if a.alone && !c.in.ready() {
-			waitInKernel(c.lone.kernel)
-		}
-		c.lone.processor.Keep(0)
+	if c.lone != nil && a.alone && !c.in.ready() {
+		waitInKernel(c.lone.kernel)
 	}
+	c.lone.leave()
 	for {
 		f, err := c.in.next()
 		if err != nil {
@@ -209,9 +207,7 @@ func (c *Conn) lead(a *asking) {
 func (c *Conn) handOver(a *asking) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.lone != nil {
-		c.lone.processor.Keep(0)
-	}
+	c.lone.leave()
 	c.leader = nil
 	if a.stopped && c.err == nil {
 		c.stop.SetReadDeadline(time.Time{})

@@ -62,8 +62,7 @@ func TestNodeWaitsOnProcessor(t *testing.T) {
 	r := bufio.NewReader(conn)
 	ask := func(processor uint32) {
 		t.Helper()
-		req := &protocol.Request{Id: protocol.NewID(), Operation: "ed25519.sign", Message: []byte{1},
-			Location: &protocol.Location{Client: []byte("c"), Vault: []byte("v"), Record: []byte("r")}}
+		req := aSignature()
 		f := &protocol.Frame{Id: 1, Processor: processor, Body: &protocol.Frame_Request{Request: req}}
 		if err := writeFrame(conn, f); err != nil {
 			t.Fatal(err)

@@ -267,6 +267,12 @@ func writeFrame(conn net.Conn, f *protocol.Frame) error {
 	return err
 }
 
+// aSignature is a request that is answered by the goroutine that has read it.
+func aSignature() *protocol.Request {
+	return &protocol.Request{Id: protocol.NewID(), Operation: "ed25519.sign", Message: []byte{1},
+		Location: &protocol.Location{Client: []byte("c"), Vault: []byte("v"), Record: []byte("r")}}
+}
+
 // TestLoneCallerIsServed: a program that asks alone is answered, also after a
 // pause, and the node stops without waiting for it.
 func TestLoneCallerIsServed(t *testing.T) {
@@ -283,8 +289,7 @@ func TestLoneCallerIsServed(t *testing.T) {
 		if i%20 == 19 {
 			time.Sleep(3 * kernelWait * time.Millisecond) // longer than the node waits in the kernel
 		}
-		req := &protocol.Request{Id: protocol.NewID(), Operation: "ed25519.sign", Message: []byte{1},
-			Location: &protocol.Location{Client: []byte("c"), Vault: []byte("v"), Record: []byte("r")}}
+		req := aSignature()
 		if err := writeFrame(conn, &protocol.Frame{Id: i, Body: &protocol.Frame_Request{Request: req}}); err != nil {
 			t.Fatal(err)
 		}

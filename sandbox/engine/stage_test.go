@@ -7,13 +7,10 @@ import (
 	"github.com/stronghold-go/stronghold/protocol"
 )
 
-func together(steps ...*protocol.Request) *protocol.Request {
-	for _, step := range steps {
-		if step.Id == nil {
-			step.Id = protocol.NewID()
-		}
-	}
-	return &protocol.Request{Operation: "zone.stage", Steps: steps}
+func together(all ...*protocol.Request) *protocol.Request {
+	req := steps(all...)
+	req.Operation = "zone.stage"
+	return req
 }
 
 // What is staged together is answered as if each had come by itself, in its order: a
