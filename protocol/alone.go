@@ -95,7 +95,7 @@ func (l *lone) leave() {
 	}
 }
 
-const breath = 4 * time.Millisecond
+const breath = 9 * time.Millisecond
 
 // breathe has the goroutine scheduled now and then. It is not kept on a processor
 // then, since its thread could not look for what else there is.

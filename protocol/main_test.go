@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"testing/synctest"
 
 	"go.uber.org/goleak"
 )
@@ -34,4 +35,12 @@ func TestSeeds(t *testing.T) {
 	if targets == 0 {
 		t.Error("no fuzz target found")
 	}
+}
+
+// bubble runs f in a bubble of synctest, with an overseer of its own, since that of the process lives outside.
+func bubble(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	defer func(of *overseer) { processOverseer = of }(processOverseer)
+	processOverseer = new(overseer)
+	synctest.Test(t, f)
 }

@@ -33,13 +33,12 @@ type Server struct {
 func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	v := &serving{Server: s, stop: ctx, rw: rw, r: bufio.NewReaderSize(rw, readBuffer), out: newFrameWriter(rw),
 		slots: make(chan struct{}, or(s.InFlight, DefaultInFlight)), timeout: or(s.FrameTimeout, DefaultFrameTimeout),
-		id: streams.Add(1), ended: make(chan error, 1)}
+		id: streams.Add(1), ended: make(chan error, 1), overseer: processOverseer}
 	v.out.timeout = v.timeout
 	var abort context.CancelFunc
 	v.inFlight, abort = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		v.running.Wait()
-		v.dismiss()
 		v.out.drain()
 		v.out.close()
 		abort()
@@ -59,9 +58,6 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	v.read(0)
 	return <-v.ended
 }
-
-// slow is how long a request may keep the stream from being read.
-const slow = 3 * time.Millisecond
 
 // serving is a stream being served. A goroutine has the turn: it reads a request
 // and, if nothing else is under way, works on it and writes the answer itself,
@@ -85,12 +81,13 @@ type serving struct {
 	id    uint64
 	alone bool // its requests are all there are
 
-	turn     sync.Mutex
-	epoch    int       // who has the turn
-	since    time.Time // when he began with a request; zero while he reads
-	used     bool      // there were requests since the overseer looked
-	watched  bool      // the overseer will look
-	overseer *time.Timer
+	turn    sync.Mutex
+	epoch   int       // who has the turn
+	since   time.Time // when he began with a request; zero while he reads
+	used    bool      // there were requests since the overseer looked
+	watched bool      // the overseer will look
+
+	overseer *overseer
 }
 
 // read reads until the stream ends or the turn is another's.
@@ -176,11 +173,7 @@ func (v *serving) answerHere(f *Frame, release func(), epoch int) bool {
 	v.since, v.used = time.Now(), true
 	if !v.watched {
 		v.watched = true
-		if v.overseer == nil {
-			v.overseer = time.AfterFunc(slow, v.oversee)
-		} else {
-			v.overseer.Reset(slow)
-		}
+		v.overseer.watch(v)
 	}
 	v.turn.Unlock()
 	v.reply(f, true)
@@ -193,32 +186,19 @@ func (v *serving) answerHere(f *Frame, release func(), epoch int) bool {
 	return true
 }
 
-// oversee takes the turn from a request that is slow. It is called every few
-// milliseconds while there are requests, and not at all when there are none.
-func (v *serving) oversee() {
+// look takes the turn from a request that is slow.
+func (v *serving) look() bool {
 	v.turn.Lock()
 	defer v.turn.Unlock()
-	if !v.since.IsZero() && time.Since(v.since) >= slow {
+	if !v.since.IsZero() && time.Since(v.since) >= patience {
 		v.epoch++
 		v.since = time.Time{}
 		epoch := v.epoch
 		v.running.Go(func() { v.read(epoch) })
 	}
 	v.watched = v.used
-	if v.used {
-		v.used = !v.since.IsZero() // it is looked at again
-		v.overseer.Reset(slow)
-	}
-}
-
-// dismiss ends the overseer, when there is nothing to oversee any more.
-func (v *serving) dismiss() {
-	v.turn.Lock()
-	defer v.turn.Unlock()
-	v.used = false
-	if v.overseer != nil {
-		v.overseer.Stop()
-	}
+	v.used = !v.since.IsZero()
+	return v.watched
 }
 
 // reply answers a request. alone says that this goroutine may be kept by the

@@ -50,7 +50,8 @@ type Conn struct {
 	leader  *asking       // the asker who does, or nil
 	looked  uint64        // next, when the overseer looked
 	watched bool          // the overseer will look
-	watch   *time.Timer
+
+	overseer *overseer
 }
 
 // asking is a request that waits for its answer.
@@ -60,10 +61,6 @@ type asking struct {
 	seen    bool           // the overseer has seen him read
 	stopped bool           // and has told him to leave that to a goroutine
 }
-
-// patience is how long an asker reads for himself, and how long nobody reads. In
-// that time he does not see his context end.
-const patience = 5 * time.Millisecond
 
 // NewConn starts to read answers from rw. Close ends it, and rw with it.
 func NewConn(rw io.ReadWriteCloser) *Conn {
@@ -75,7 +72,7 @@ func NewConn(rw io.ReadWriteCloser) *Conn {
 
 func newConn(rw io.ReadWriteCloser, out *frameWriter, askersRead bool) *Conn {
 	c := &Conn{out: out, in: frameReader{r: rw}, waiting: map[uint64]*asking{}, done: make(chan struct{}), reading: true,
-		id: streams.Add(1)}
+		id: streams.Add(1), overseer: processOverseer}
 	if askersRead {
 		c.stop, _ = rw.(deadliner)
 		c.lone = newLone(rw)
@@ -156,7 +153,7 @@ func (c *Conn) Handle(ctx context.Context, req *Request) (*Response, error) {
 // hasTime says whether ctx lives for so long that its end is seen in time.
 func hasTime(ctx context.Context) bool {
 	at, ok := ctx.Deadline()
-	return !ok || time.Until(at) > 4*patience
+	return !ok || time.Until(at) > 4*lonePatience
 }
 
 func (c *Conn) forget(id uint64) {
@@ -276,45 +273,40 @@ func (c *Conn) deliver(f *Frame) bool {
 	return true
 }
 
-// oversee has look look soon. c.mu is held.
+// oversee has the overseer look soon. c.mu is held.
 func (c *Conn) oversee() {
-	switch {
-	case c.watched:
-		return
-	case c.watch == nil:
-		c.watch = time.AfterFunc(patience, c.look)
-	default:
-		c.watch.Reset(patience)
+	if !c.watched {
+		c.watched, c.looked = true, c.next-1
+		c.overseer.watch(c)
 	}
-	c.watched, c.looked = true, c.next-1
 }
 
-// look is called every few milliseconds while askers read for themselves, or
-// nobody reads. It has a goroutine read where that goes on for too long.
-func (c *Conn) look() {
+// look has a goroutine read where an asker reads for himself for too long, or
+// nobody reads.
+func (c *Conn) look() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watched = false
 	switch {
 	case c.err != nil:
-		return
+		return false
 	case c.leader != nil && c.leader.seen:
 		if !c.leader.stopped {
 			c.leader.stopped = true
 			c.stop.SetReadDeadline(time.Unix(1, 0))
 		}
-		return
+		return false
 	case c.leader != nil:
 		c.leader.seen = true
 	case c.reading:
-		return
+		return false
 	case c.looked == c.next:
 		c.reading = true
 		go c.read()
-		return
+		return false
 	}
 	c.watched, c.looked = true, c.next
-	c.watch.Reset(patience)
+	return true
 }
 
 // end ends the stream, for whoever reads from it.
@@ -351,9 +343,6 @@ func (c *Conn) finish() {
 	case <-c.done:
 	default:
 		close(c.done)
-	}
-	if c.watch != nil {
-		c.watch.Stop()
 	}
 }
 

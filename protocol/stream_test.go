@@ -167,7 +167,7 @@ func TestAskerLeaves(t *testing.T) {
 // TestFullStream: the other end does not read. Who stops waiting may go, and the
 // stream ends when the write has had its time.
 func TestFullStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		defer there.Close()
 		c := NewConn(here)
@@ -196,7 +196,7 @@ func TestFullStream(t *testing.T) {
 
 // TestIdle: a stream may be silent for as long as it likes.
 func TestIdle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		end, _, _ := pipe(t, &Server{Handle: echo, Door: DoorPeer})
 		c := NewConn(end)
 		defer c.Close()
@@ -227,7 +227,7 @@ func TestSlowFrames(t *testing.T) {
 		"drop by drop":     {1, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				end, _, served := pipe(t, &Server{Handle: echo, Door: DoorPeer})
 				time.Sleep(time.Hour)
 				start := time.Now()
@@ -252,7 +252,7 @@ func TestSlowFrames(t *testing.T) {
 
 // TestInFlightLimit: at the limit nothing more is read, and nothing is lost.
 func TestInFlightLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		const limit = 3
 		now, release := make(chan struct{}, 100), make(chan struct{})
 		end, _, _ := pipe(t, &Server{Door: DoorPeer, InFlight: limit, Handle: func(_ context.Context, req *Request) *Response {
@@ -283,7 +283,7 @@ func TestInFlightLimit(t *testing.T) {
 // TestAdmit: room is asked for before a frame is read, given back when it is
 // answered or proves bad, and without room there is no stream.
 func TestAdmit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var sizes []int
 		held := 0
@@ -328,7 +328,7 @@ func TestAdmit(t *testing.T) {
 
 // TestStop: told to stop, a server reads nothing more, and answers what it has read.
 func TestStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		release := make(chan struct{})
 		end, stop, served := pipe(t, &Server{Door: DoorPeer, Handle: func(_ context.Context, req *Request) *Response {
 			<-release
@@ -356,7 +356,7 @@ func TestStop(t *testing.T) {
 
 // TestGrace: what takes longer than the grace is told to end, and still answers.
 func TestGrace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		end, stop, served := pipe(t, &Server{Door: DoorPeer, Grace: 3 * time.Second, Handle: func(ctx context.Context, req *Request) *Response {
 			<-ctx.Done()
 			return Refuse(Status_UNAVAILABLE, "")
@@ -380,7 +380,7 @@ func TestGrace(t *testing.T) {
 
 // TestTimeout: a request has the time that its asker waits, within the limit.
 func TestTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		end, _, _ := pipe(t, &Server{Door: DoorPeer, Handle: func(ctx context.Context, req *Request) *Response {
 			<-ctx.Done()
 			return Answer(req, nil, ctx.Err())

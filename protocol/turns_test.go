@@ -15,7 +15,7 @@ import (
 func TestSlowRequest(t *testing.T) {
 	for name, unread := range map[string]bool{"a stuck request": false, "an answer that is not read": true} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				release := make(chan struct{})
 				var mu sync.Mutex
 				seen := map[string]time.Time{}
@@ -40,7 +40,7 @@ func TestSlowRequest(t *testing.T) {
 				mu.Lock()
 				at, ok := seen["quick"]
 				mu.Unlock()
-				if !ok || at.Sub(start) > 2*slow {
+				if !ok || at.Sub(start) > 2*patience {
 					t.Errorf("the next one was begun: %t, after %v", ok, at.Sub(start))
 				}
 				close(release)
@@ -53,7 +53,7 @@ func TestSlowRequest(t *testing.T) {
 // TestLoneAsker: whoever is alone reads for himself, and still sees his context
 // end, the stream end, and others come.
 func TestLoneAsker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		release := make(chan struct{})
 		end, _, _ := pipe(t, &Server{Door: DoorPeer, Handle: func(_ context.Context, req *Request) *Response {
 			if string(req.Message) == "stuck" {
@@ -126,7 +126,7 @@ func TestLoneAsker(t *testing.T) {
 // TestIdleEnd: the end of a stream is noticed though nobody asks, and whenever.
 func TestIdleEnd(t *testing.T) {
 	for _, pause := range []time.Duration{0, patience / 2, time.Hour} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			end, stop, _ := pipe(t, &Server{Handle: echo, Door: DoorPeer})
 			c := newConn(end, newFrameWriter(end), true)
 			defer c.Close()
@@ -151,7 +151,7 @@ func TestIdleEnd(t *testing.T) {
 
 // TestLimitedContext: it is what context.WithDeadline gives, whoever asks first.
 func TestLimitedContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		type key struct{}
 		for name, look := range map[string]func(context.Context){
 			"nobody looked":   func(context.Context) {},

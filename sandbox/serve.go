@@ -21,7 +21,7 @@ const (
 	slow       = 5 * time.Millisecond   // after this long a request loses the turn
 	maxWait    = 250 * time.Microsecond // an answer is held back for others this long
 	maxAnswers = 32 << 10               // and until this many bytes have gathered
-	breath     = 4 * time.Millisecond
+	breath     = 9 * time.Millisecond
 	idleTicks  = 20 // the overseer sleeps after this many looks at nothing
 )
 
@@ -62,7 +62,7 @@ type servedLane struct {
 	out    []byte    // answers to be written, a record to be sealed
 	first  time.Time // when the first of them was made
 	breath time.Time // when the goroutine was scheduled last
-	waits  int       // the processor on which the caller does, or processor.None
+	waits  int       // the processor on which its only caller does, or processor.None
 
 	write sync.Mutex // for the two below
 	w     io.Writer
@@ -170,20 +170,14 @@ func (l *servedLane) take(p piece, epoch int) bool {
 // answer calls the handler. Another may have the turn when it returns.
 func (l *servedLane) answer(id uint64, request []byte, epoch int) bool {
 	now := time.Now()
-	l.turn.Lock()
-	l.since = now
-	l.turn.Unlock()
-	l.s.stir()
+	lone := l.waits != processor.None // nothing comes behind, and to be overseen costs a wake-up now and then
+	if !lone {
+		l.begin(now)
+	}
 	l.s.running.Add(1)
 	k, answer := l.s.call(request)
 	l.s.running.Add(-1)
-	l.turn.Lock()
-	mine := l.epoch == epoch
-	if mine {
-		l.since = time.Time{}
-	}
-	l.turn.Unlock()
-	if !mine {
+	if !lone && !l.finish(epoch) {
 		l.writeAlone(id, k, answer)
 		return false
 	}
@@ -201,6 +195,25 @@ func (l *servedLane) answer(id uint64, request []byte, epoch int) bool {
 	if len(l.out) > maxAnswers || now.Sub(l.first) > maxWait {
 		l.flush()
 	}
+	return true
+}
+
+// begin says since when a request has the turn.
+func (l *servedLane) begin(now time.Time) {
+	l.turn.Lock()
+	l.since = now
+	l.turn.Unlock()
+	l.s.stir()
+}
+
+// finish reports whether the turn is still that of who began.
+func (l *servedLane) finish(epoch int) bool {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if l.epoch != epoch {
+		return false
+	}
+	l.since = time.Time{}
 	return true
 }
 
