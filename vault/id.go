@@ -2,7 +2,9 @@ package vault
 
 import (
 	"bytes"
+	"hash/maphash"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/stronghold-go/stronghold/procedures/primitive"
 )
@@ -14,10 +16,35 @@ type ID [24]byte
 
 func (a ID) less(b ID) bool { return bytes.Compare(a[:], b[:]) < 0 }
 
+// derived has the ids of the paths that were asked for last, since those are asked
+// for again, and three ids take as long as a sixth of a signature. They are no
+// secrets; nor are paths to whoever could read them here, since the requests lie here
+// too.
+var (
+	derived     [512]atomic.Pointer[derivation]
+	derivedSeed = maphash.MakeSeed()
+)
+
+// A derivation is never changed.
+type derivation struct {
+	data, path []byte
+	id         ID
+}
+
+// maxRemembered is the longest path to be remembered, in bytes.
+const maxRemembered = 128
+
 func derive(data, path []byte) (id ID) {
+	slot := &derived[(maphash.Bytes(derivedSeed, path)^maphash.Bytes(derivedSeed, data)>>1)%uint64(len(derived))]
+	if d := slot.Load(); d != nil && bytes.Equal(d.path, path) && bytes.Equal(d.data, data) {
+		return d.id
+	}
 	var sum [64]byte
 	primitive.SHA512.HMAC(sum[:], path, data)
 	copy(id[:], sum[:])
+	if len(path) <= maxRemembered && len(data) <= maxRemembered {
+		slot.Store(&derivation{bytes.Clone(data), bytes.Clone(path), id})
+	}
 	return id
 }
 

@@ -91,13 +91,13 @@ func (s *stream) Read(b []byte) (int, error) {
 			return 0, err
 		}
 		if watched {
-			return s.watch((*os.File).Read, b)
+			return s.watch(readWatched, b)
 		}
-		n, err := unix.Read(s.fd, b)
+		n, err := readNow(s.fd, b)
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
-			return s.watch((*os.File).Read, b)
+			return s.watch(readWatched, b)
 		case err != nil:
 			return 0, os.NewSyscallError("read", err)
 		case n == 0:
@@ -117,7 +117,7 @@ func (s *stream) TryWrite(b []byte) (int, error) {
 	if _, err := s.look(&s.writeBy); err != nil {
 		return 0, nil // a writer that waits finds out
 	}
-	n, err := unix.Write(s.fd, b)
+	n, err := writeNow(s.fd, b)
 	if err == unix.EPIPE || err == unix.ECONNRESET {
 		return 0, os.NewSyscallError("write", err)
 	}
@@ -145,6 +145,27 @@ func (s *stream) look(by *time.Time) (watched bool, err error) {
 		return false, os.ErrDeadlineExceeded
 	}
 	return s.watched != nil, nil
+}
+
+// readWatched reads from what the poller watches.
+func readWatched(f *os.File, b []byte) (n int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	ended := raw.Read(func(fd uintptr) bool {
+		n, err = readNow(int(fd), b)
+		return err != unix.EAGAIN && err != unix.EINTR
+	})
+	switch {
+	case ended != nil:
+		return 0, ended
+	case err != nil:
+		return 0, os.NewSyscallError("read", err)
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
 }
 
 // watch has the poller watch the socket, and f wait for it.

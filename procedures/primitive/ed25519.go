@@ -25,9 +25,9 @@ func (k *Ed25519Key) public() []byte { return k[64:] }
 func (k *Ed25519Key) Expand(seed *[32]byte) {
 	var s edwards25519.Scalar
 	k.hash(&s, seed)
-	var p edwards25519.Point
-	p.ScalarBaseMult(&s)
-	copy(k.public(), p.Bytes())
+	var p extended
+	p.setBaseMult(&s)
+	p.encode((*[32]byte)(k.public()))
 }
 
 // Restore is Expand where the public key was kept beside the seed: it costs a
@@ -68,9 +68,9 @@ func (k *Ed25519Key) Sign(sig *[64]byte, message []byte) {
 	var digest [64]byte
 	SHA512.Sum(digest[:], k.prefix(), message)
 	setUniform(&r, &digest)
-	var p edwards25519.Point
-	p.ScalarBaseMult(&r)
-	copy(sig[:32], p.Bytes())
+	var p extended
+	p.setBaseMult(&r)
+	p.encode((*[32]byte)(sig[:32]))
 
 	SHA512.Sum(digest[:], sig[:32], k.public(), message)
 	setUniform(&c, &digest)

@@ -22,9 +22,9 @@ func X25519Public(public, private *[32]byte) {
 	if _, err := s.SetBytesWithClamping(private[:]); err != nil {
 		panic("primitive: internal error: " + err.Error())
 	}
-	var p edwards25519.Point
-	p.ScalarBaseMult(&s)
-	copy(public[:], p.BytesMontgomery())
+	var p extended
+	p.setBaseMult(&s)
+	p.encodeMontgomery(public)
 }
 
 // X25519Shared writes the shared secret of a private key and a peer's public key to
