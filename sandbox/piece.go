@@ -21,7 +21,7 @@ const (
 	kindReady                    // id 0, once, on the first pipe: the layers
 	kindRefused                  // instead: the layers, of which a required one is missing
 	kindSetup                    // instead: the text of the error of setup
-	kindMove                     // to the zone: 4 bytes, the processor where the caller will wait on this pipe
+	kindMove                     // to the zone: 4 bytes, the processor where the caller will wait; he is alone on this pipe
 )
 
 const (

@@ -1,6 +1,9 @@
 package vault_test
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
 	"testing"
@@ -59,5 +62,41 @@ func TestPlaces(t *testing.T) {
 	}
 	if p.Counter || string(p.RecordName) != "r" {
 		t.Error("Version changed the place it was asked of")
+	}
+}
+
+// TestIDsAreRemembered: an id is the same whether it is remembered or not, whatever else was asked for.
+func TestIDsAreRemembered(t *testing.T) {
+	want := func(data, path []byte) (id vault.ID) {
+		mac := hmac.New(sha512.New, path)
+		mac.Write(data)
+		copy(id[:], mac.Sum(nil))
+		return id
+	}
+	var paths [][]byte
+	for i := range 2000 {
+		paths = append(paths, fmt.Append(nil, "path ", i))
+	}
+	for _, n := range []int{0, 1, 128, 129} {
+		paths = append(paths, bytes.Repeat([]byte("p"), n))
+	}
+	for range 2 {
+		for i, path := range paths {
+			if got := vault.ClientID(path); got != want(path, path) {
+				t.Fatalf("client %.20q: %x", path, got)
+			}
+			in := vault.VaultID(paths[(i+1)%len(paths)])
+			for range 2 {
+				if got := vault.RecordID(in, path); got != want(in[:], path) {
+					t.Fatalf("record %.20q: %x", path, got)
+				}
+			}
+		}
+	}
+	path := []byte("changed")
+	before := vault.ClientID(path)
+	path[0] = 'C'
+	if after := vault.ClientID(path); after == before || after != want(path, path) {
+		t.Error("what is remembered changed with the caller's bytes")
 	}
 }

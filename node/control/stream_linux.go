@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -158,8 +159,10 @@ func readWatched(f *os.File, b []byte) (n int, err error) {
 		return err != unix.EAGAIN && err != unix.EINTR
 	})
 	switch {
-	case ended != nil:
+	case errors.Is(ended, os.ErrDeadlineExceeded):
 		return 0, ended
+	case ended != nil: // os says by another error here than for a Read that it was closed
+		return 0, os.ErrClosed
 	case err != nil:
 		return 0, os.NewSyscallError("read", err)
 	case n == 0:
