@@ -92,7 +92,7 @@ func (q *quickLane) try(ctx context.Context, request []byte, on bool) (answer []
 			q.b = appendPiece(q.b, q.lastID, kindMove, 4, binary.LittleEndian.AppendUint32(nil, uint32(n)))
 		}
 		var keeper processor.Keeper
-		keeper.Keep(n)
+		q.choice.Keep(&keeper)
 		defer keeper.Keep(processor.None)
 	}
 	q.b = appendRequest(q.b, q.lastID, timeLeft(deadline), request, timeHead+len(request))
@@ -109,7 +109,7 @@ func (q *quickLane) try(ctx context.Context, request []byte, on bool) (answer []
 	}
 
 	// Most answers come before a context could be told to wake this caller.
-	came, watched := q.comesSoon(deadline), false
+	came, watched := ctx.Done() != nil && q.comesSoon(deadline), false
 	var m message
 	for whole := false; !whole; came = false {
 		if !came && ctx.Done() != nil {
@@ -136,13 +136,12 @@ func (q *quickLane) try(ctx context.Context, request []byte, on bool) (answer []
 	return answer, nil, err, true
 }
 
-// quickAnswer is how long a caller who has a deadline, and one that is far, waits before he looks at his context, in
-// milliseconds.
+// quickAnswer is how long a caller whose deadline is not near waits before he looks at his context, in milliseconds.
 const quickAnswer = 8
 
 // comesSoon waits for so long, and reports whether there is something to read.
 func (q *quickLane) comesSoon(deadline time.Time) bool {
-	if deadline.IsZero() || time.Until(deadline) < 10*quickAnswer*time.Millisecond {
+	if !deadline.IsZero() && time.Until(deadline) < 10*quickAnswer*time.Millisecond {
 		return false
 	}
 	fds := [1]unix.PollFd{{Fd: int32(q.r), Events: unix.POLLIN}}

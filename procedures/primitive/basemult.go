@@ -105,16 +105,16 @@ func signedDigits(s *edwards25519.Scalar) (d [2 * powers]int8) {
 // add adds q (Hisil, Wong, Carter and Dawson, "Twisted Edwards curves revisited", section 3.1, for Z₂ = 1).
 func (p *extended) add(q *niels) {
 	var a, b, c, d, e, f, g, h field.Element
-	a.Subtract(&p.y, &p.x)
+	minus(&a, &p.y, &p.x)
 	a.Multiply(&a, &q.yMinusX)
-	b.Add(&p.y, &p.x)
+	plus(&b, &p.y, &p.x)
 	b.Multiply(&b, &q.yPlusX)
 	c.Multiply(&p.t, &q.t2d)
-	d.Add(&p.z, &p.z)
-	e.Subtract(&b, &a)
-	f.Subtract(&d, &c)
-	g.Add(&d, &c)
-	h.Add(&b, &a)
+	plus(&d, &p.z, &p.z)
+	minus(&e, &b, &a)
+	minus(&f, &d, &c)
+	plus(&g, &d, &c)
+	plus(&h, &b, &a)
 	p.x.Multiply(&e, &f)
 	p.y.Multiply(&g, &h)
 	p.t.Multiply(&e, &h)

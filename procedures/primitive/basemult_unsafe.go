@@ -1,6 +1,10 @@
 package primitive
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"filippo.io/edwards25519/field"
+)
 
 // A field.Element is five words of 51 bits, the least first. The library does not say so, so a test does.
 const (
@@ -24,11 +28,45 @@ func (n *niels) selectFrom(table *[multiples]niels, digit int8) {
 	out[elementWords] |= zero
 
 	// −P has x with the other sign. 2p−t, word by word, is −t and stays below 2⁵².
-	twoP := [elementWords]uint64{1<<52 - 38, 1<<52 - 2, 1<<52 - 2, 1<<52 - 2, 1<<52 - 2}
 	for w := range elementWords {
 		plus, minus, t2d := out[w], out[elementWords+w], out[2*elementWords+w]
 		swap := (plus ^ minus) & negative
 		out[w], out[elementWords+w] = plus^swap, minus^swap
 		out[2*elementWords+w] = t2d ^ (t2d^(twoP[w]-t2d))&negative
 	}
+}
+
+// Words of 2p, where p = 2²⁵⁵−19: the least, and the others.
+const (
+	twoP0 = 1<<52 - 38
+	twoPn = 1<<52 - 2
+)
+
+var twoP = [elementWords]uint64{twoP0, twoPn, twoPn, twoPn, twoPn}
+
+// plus and minus leave out to carry from word to word, which takes as long as a
+// sixth of all. What they return is for Multiply only: it returns words below
+// 2⁵¹+2¹⁵, so that those of a sum, also with a sum, are below 2⁵³ and those of a
+// difference below 2⁵⁴, and these it takes without overflow.
+func plus(out, a, b *field.Element) {
+	o, x, y := words(out), words(a), words(b)
+	o[0] = x[0] + y[0]
+	o[1] = x[1] + y[1]
+	o[2] = x[2] + y[2]
+	o[3] = x[3] + y[3]
+	o[4] = x[4] + y[4]
+}
+
+// minus wants words of b below those of 2p.
+func minus(out, a, b *field.Element) {
+	o, x, y := words(out), words(a), words(b)
+	o[0] = x[0] + twoP0 - y[0]
+	o[1] = x[1] + twoPn - y[1]
+	o[2] = x[2] + twoPn - y[2]
+	o[3] = x[3] + twoPn - y[3]
+	o[4] = x[4] + twoPn - y[4]
+}
+
+func words(e *field.Element) *[elementWords]uint64 {
+	return (*[elementWords]uint64)(unsafe.Pointer(e))
 }

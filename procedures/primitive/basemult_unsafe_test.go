@@ -138,6 +138,61 @@ func TestElement(t *testing.T) {
 	}
 }
 
+// TestUncarried: Multiply takes words up to 2⁵⁴, as plus and minus suppose, and returns small ones.
+func TestUncarried(t *testing.T) {
+	p := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(19))
+	value := func(e *field.Element) *big.Int {
+		n := new(big.Int)
+		for w := elementWords - 1; w >= 0; w-- {
+			n.Lsh(n, 51).Add(n, new(big.Int).SetUint64(words(e)[w]))
+		}
+		return n
+	}
+	same := func(what string, got *field.Element, want *big.Int) {
+		t.Helper()
+		if new(big.Int).Mod(new(big.Int).Sub(value(got), want), p).Sign() != 0 {
+			t.Fatalf("%s is %x, want %x modulo p", what, value(got), want)
+		}
+	}
+	r := newRand(t)
+	element := func(below uint64, i int) *field.Element {
+		e := new(field.Element)
+		for w := range words(e) {
+			switch words(e)[w] = binary.LittleEndian.Uint64(randBytes(r, 8)) % below; {
+			case i == 0:
+				words(e)[w] = below - 1
+			case i == 1:
+				words(e)[w] = 0
+			case i%4 == 0 && words(e)[w]%2 == 0:
+				words(e)[w] = below - 1
+			}
+		}
+		return e
+	}
+	const small = 1<<51 + 1<<15
+	for i := range cases(20_000) {
+		a, b := element(1<<54, i), element(1<<54, i)
+		got := new(field.Element).Multiply(a, b)
+		same("product", got, new(big.Int).Mul(value(a), value(b)))
+		for w, word := range words(got) {
+			if word >= small {
+				t.Fatalf("word %d of a product is %x", w, word)
+			}
+		}
+		c, d := element(small, i), element(small, i/2)
+		sum, difference := new(field.Element), new(field.Element)
+		plus(sum, c, d)
+		same("sum", sum, new(big.Int).Add(value(c), value(d)))
+		minus(difference, sum, d)
+		same("difference", difference, value(c))
+		for w := range elementWords {
+			if words(sum)[w] >= 1<<53 || words(difference)[w] >= 1<<54 {
+				t.Fatalf("word %d of a sum is %x, of a difference %x", w, words(sum)[w], words(difference)[w])
+			}
+		}
+	}
+}
+
 // BenchmarkBaseMult multiplies and encodes, in turns with the library.
 func BenchmarkBaseMult(b *testing.B) {
 	var seed [64]byte

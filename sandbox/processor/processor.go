@@ -24,14 +24,30 @@ const (
 type Choice struct {
 	calls        int // in a row
 	at, away     int // at is plus one; zero before there is one
+	stays        bool
 	since, asked time.Time
 }
 
 // Next returns the processor that the caller of a call beginning now should wait on: the one that he is on, or None.
-func (c *Choice) Next(now time.Time) int { return c.next(now, here()) }
+func (c *Choice) Next(now time.Time) int {
+	if c.stays {
+		return c.next(now, c.at-1)
+	}
+	return c.next(now, here())
+}
+
+// Keep is k.Keep of what Next has returned, unless that was in vain the last time: a caller whose thread is on one
+// processor anyway is spared to have it looked at for each call.
+func (c *Choice) Keep(k *Keeper) {
+	if !c.stays {
+		c.stays = !k.Keep(c.at - 1)
+	}
+}
 
 // Break says that the next call is not in a row with those before.
-func (c *Choice) Break() { c.calls, c.at = 0, 0 }
+func (c *Choice) Break() { c.calls = 0; c.leave() }
+
+func (c *Choice) leave() { c.at, c.stays = 0, false }
 
 func (c *Choice) next(now time.Time, here int) int {
 	if now.Sub(c.asked) > inARow {
@@ -43,7 +59,7 @@ func (c *Choice) next(now time.Time, here int) int {
 		c.calls++
 		return None
 	case here == None || c.at != 0 && now.Sub(c.since) > lasts:
-		c.at = 0
+		c.leave()
 		return None
 	case c.at == here+1:
 		c.away = 0
@@ -66,10 +82,10 @@ type Keeper struct {
 }
 
 // Keep keeps the calling goroutine on a processor until the next call, or not any more, for None. The goroutine should
-// do little else than wait. Nothing happens where it may not be kept there, or is kept by somebody else.
-func (k *Keeper) Keep(n int) {
+// do little else than wait. Nothing happens where it may not be kept there, or is kept by somebody else: that is false.
+func (k *Keeper) Keep(n int) bool {
 	if k.at == n+1 {
-		return
+		return true
 	}
 	if k.at != 0 {
 		k.at = 0
@@ -79,14 +95,15 @@ func (k *Keeper) Keep(n int) {
 		runtime.UnlockOSThread()
 	}
 	if n == None {
-		return
+		return true
 	}
 	runtime.LockOSThread()
-	if k.begin(n) {
-		k.at = n + 1
-	} else {
+	if !k.begin(n) {
 		runtime.UnlockOSThread()
+		return false
 	}
+	k.at = n + 1
+	return true
 }
 
 func (k *Keeper) begin(n int) bool {

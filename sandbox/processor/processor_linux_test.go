@@ -3,6 +3,7 @@ package processor
 import (
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -127,4 +128,51 @@ func TestKeptThreadsHaveNoChildren(t *testing.T) {
 		}
 	}
 	close(release)
+}
+
+// TestOwnThread: who stays on one processor anyway is left alone, and not looked at again for each call; who does not
+// is lent one for each.
+func TestOwnThread(t *testing.T) {
+	before := mine(t)
+	first, _ := theFirst(t, before)
+	for _, own := range []bool{false, true} {
+		want := before
+		if own {
+			want = only(first).cpus
+		}
+		if err := unix.SchedSetaffinity(0, &want); err != nil {
+			t.Fatal(err)
+		}
+		var c Choice
+		var k Keeper
+		now := time.Now()
+		kept := 0
+		for range 2 * enough {
+			if n := c.Next(now); n != None {
+				c.Keep(&k)
+				kept++
+				if at := only(n).cpus; used(t) != at || own && n != first {
+					t.Fatalf("own %t: waits on %d, may use %v", own, n, used(t))
+				}
+				k.Keep(None)
+			}
+			if used(t) != want {
+				t.Fatalf("own %t: may use %v after a call", own, used(t))
+			}
+		}
+		if kept == 0 || c.stays != own {
+			t.Errorf("own %t: waited on a processor %d times, and is taken to stay there: %t", own, kept, c.stays)
+		}
+		if n := c.Next(now.Add(lasts + 1)); n != None || c.stays {
+			t.Errorf("own %t: after a while it waits on %d, taken to stay there: %t", own, n, c.stays)
+		}
+		for range enough {
+			c.Next(now)
+		}
+		c.Keep(&k)
+		k.Keep(None)
+		if c.Break(); c.stays {
+			t.Error("after a break it is taken to stay")
+		}
+	}
 }
