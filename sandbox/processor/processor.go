@@ -29,12 +29,7 @@ type Choice struct {
 }
 
 // Next returns the processor that the caller of a call beginning now should wait on: the one that he is on, or None.
-func (c *Choice) Next(now time.Time) int {
-	if c.stays {
-		return c.next(now, c.at-1)
-	}
-	return c.next(now, here())
-}
+func (c *Choice) Next(now time.Time) int { return c.next(now, here()) }
 
 // Keep is k.Keep of what Next has returned, unless that was in vain the last time: a caller whose thread is on one
 // processor anyway is spared to have it looked at for each call.
@@ -67,6 +62,7 @@ func (c *Choice) next(now time.Time, here int) int {
 		c.away++
 		return None
 	default:
+		c.leave()
 		c.at, c.away, c.since = here+1, 0, now
 	}
 	return here
