@@ -1,6 +1,7 @@
 package primitive
 
 import (
+	"encoding/binary"
 	"sync"
 
 	"filippo.io/edwards25519"
@@ -8,21 +9,23 @@ import (
 )
 
 // A multiple of Ed25519's base point B is made as its authors describe (Bernstein, Duif, Lange, Schwabe and Yang,
-// "High-speed high-security signatures", section 4): the scalar is written with 64 digits from −8 to 8, and for each a
-// multiple of a power of 16 is added, out of a table. All of it is read for each digit, so that neither time nor the
-// processor's cache tells which one it was. That is a third of the work where each entry is copied under a condition;
-// here they are masked and joined, each entry's word in a register.
+// "High-speed high-security signatures", section 4), with a larger table: the scalar is written with 51 digits from
+// −16 to 16, and for each a multiple of a power of 32 is added, out of the table. All multiples of a power are read for
+// each digit, so that neither time nor the processor's cache tells which one it was.
 
 // A niels is an affine point as it is added: y+x, y−x and 2dxy.
-type niels struct{ yPlusX, yMinusX, t2d field.Element }
+type niels struct {
+	yPlusX, yMinusX, t2d field.Element
+	_                    uint64 // so that entries of the table do not cross lines of the cache
+}
 
 const (
-	digitBits = 4
+	digitBits = 5
 	multiples = 1 << (digitBits - 1) // of each power; the negative ones are made of them
-	powers    = 32                   // those of 256: the odd digits are multiplied by 16 when all are added
+	powers    = 26                   // those of 1024: the odd digits are multiplied by 32 when all are added
 )
 
-// baseTable has 1·256ⁱ·B to 8·256ⁱ·B at i. It is 30 KB, and made once.
+// baseTable has 1·1024ⁱ·B to 16·1024ⁱ·B at i. It is 52 KB, and made once.
 var baseTable = sync.OnceValue(func() *[powers][multiples]niels {
 	// d is −121665/121666 (RFC 8032, section 5.1).
 	var one, d field.Element
@@ -88,17 +91,22 @@ func (p *extended) setBaseMult(s *edwards25519.Scalar) {
 	}
 }
 
-// signedDigits returns the digits of s, least first: s = Σ dᵢ·16ⁱ, −8 ≤ dᵢ ≤ 8.
-func signedDigits(s *edwards25519.Scalar) (d [2 * powers]int8) {
-	carry := int8(0)
-	for i, b := range s.Bytes() {
-		for j, digit := range [2]int8{int8(b & 15), int8(b >> 4)} {
-			digit += carry
-			carry = (digit + 8) >> 4
-			d[2*i+j] = digit - carry<<4
-		}
+// signedDigits returns the digits of s, least first: s = Σ dᵢ·32ⁱ, −16 ≤ dᵢ ≤ 16. s is below 2²⁵³, so that the last
+// one carries nothing.
+func signedDigits(s *edwards25519.Scalar) (d [2*powers - 1]int8) {
+	var words [5]uint64
+	b := s.Bytes()
+	for i := range 4 {
+		words[i] = binary.LittleEndian.Uint64(b[8*i:])
 	}
-	d[len(d)-1] += carry << 4 // s is below 2²⁵³, so that this is none
+	carry := int8(0)
+	for i := range d {
+		at := digitBits * i
+		bits := words[at/64]>>(at%64) | words[at/64+1]<<1<<(63-at%64)
+		digit := int8(bits&(1<<digitBits-1)) + carry
+		carry = (digit + multiples) >> digitBits
+		d[i] = digit - carry<<digitBits
+	}
 	return d
 }
 

@@ -122,7 +122,7 @@ func TestElement(t *testing.T) {
 			}
 			if digit < 0 {
 				of := table[i][-digit-1]
-				want = niels{of.yMinusX, of.yPlusX, *new(field.Element).Negate(&of.t2d)}
+				want = niels{yPlusX: of.yMinusX, yMinusX: of.yPlusX, t2d: *new(field.Element).Negate(&of.t2d)}
 			}
 			var got niels
 			got.selectFrom(&table[i], digit)
@@ -133,6 +133,32 @@ func TestElement(t *testing.T) {
 				if word >= 1<<52 {
 					t.Fatalf("power %d, digit %d: word %d is %x", i, digit, w, word)
 				}
+			}
+		}
+	}
+}
+
+// TestSelectWords: with vectors and without, an entry is selected, or none, whatever was there.
+func TestSelectWords(t *testing.T) {
+	r := newRand(t)
+	var table [multiples][nielsWords]uint64
+	for i := range table {
+		for w := range table[i] {
+			table[i][w] = binary.LittleEndian.Uint64(randBytes(r, 8))
+		}
+	}
+	for _, m := range []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 1 << 32, 1<<32 + 1, 1<<64 - 1} {
+		var want [nielsWords]uint64
+		if m > 0 && m <= multiples {
+			want = table[m-1]
+		}
+		for name, f := range map[string]func(*[multiples][nielsWords]uint64, *[nielsWords]uint64, uint64){
+			"this processor's": selectWords, "any": selectGeneric,
+		} {
+			got := table[3]
+			f(&table, &got, m)
+			if got != want {
+				t.Errorf("%s, entry %d: %x, want %x", name, m, got, want)
 			}
 		}
 	}
