@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"syscall"
@@ -119,4 +120,39 @@ func isPipe(fd, mode int) bool {
 	}
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	return err == nil && flags&unix.O_ACCMODE == mode
+}
+
+// raw is an end without the poller and the locks of files. They must stay open.
+func raw(e end) (io.Reader, io.Writer) { return rawReader(e.r.Fd()), rawWriter(e.w.Fd()) }
+
+// A rawReader is a descriptor that blocks.
+type rawReader int
+
+func (r rawReader) Read(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(r), b)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return 0, os.NewSyscallError("read", err)
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+// A rawWriter is a descriptor that blocks.
+type rawWriter int
+
+func (w rawWriter) Write(b []byte) (done int, err error) {
+	for done < len(b) {
+		n, err := unix.Write(int(w), b[done:])
+		if err != nil && err != unix.EINTR {
+			return done, os.NewSyscallError("write", err)
+		}
+		done += max(n, 0)
+	}
+	return done, nil
 }

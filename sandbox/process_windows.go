@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -100,3 +101,5 @@ func inheritedEnds(args []string) ([]end, bool) {
 	}
 	return ends, true
 }
+
+func raw(e end) (io.Reader, io.Writer) { return e.r, e.w }

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"encoding/binary"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -102,7 +101,7 @@ func (q *quickLane) try(ctx context.Context, request []byte, on bool) (answer []
 		q.z.breakOff(err)
 		return nil, nil, q.z.end(ending), true
 	}
-	if err := writeRaw(q.w, sealed); err != nil {
+	if _, err := rawWriter(q.w).Write(sealed); err != nil {
 		q.mu.Unlock()
 		q.fail(err)
 		return nil, nil, q.z.end(ending), true
@@ -223,35 +222,4 @@ func (q *quickLane) close() {
 	unix.Close(q.r)
 	unix.Close(q.w)
 	q.wake.Close()
-}
-
-// rawReader reads a descriptor without the poller.
-type rawReader int
-
-func (r rawReader) Read(b []byte) (int, error) {
-	for {
-		n, err := unix.Read(int(r), b)
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return 0, os.NewSyscallError("read", err)
-		case n == 0:
-			return 0, io.EOF
-		default:
-			return n, nil
-		}
-	}
-}
-
-func writeRaw(fd int, b []byte) error {
-	for {
-		n, err := unix.Write(fd, b)
-		switch {
-		case err == unix.EINTR:
-		case err == nil && n < len(b):
-			return io.ErrShortWrite
-		default:
-			return os.NewSyscallError("write", err)
-		}
-	}
 }

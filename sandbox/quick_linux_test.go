@@ -26,10 +26,10 @@ func TestQuickLaneTampered(t *testing.T) {
 		"replay": {func(q *quickLane) {
 			b := appendRequest(newRecord(nil), 1, 0, []byte("e"), timeHead+1)
 			b, _ = q.out.seal(b)
-			writeRaw(q.w, b)
-			writeRaw(q.w, b)
+			rawWriter(q.w).Write(b)
+			rawWriter(q.w).Write(b)
 		}, errPiece}, // an answer to what no caller has asked: both sides see something
-		"garbage":          {func(q *quickLane) { writeRaw(q.w, bytes.Repeat([]byte("x"), 100)) }, nil},
+		"garbage":          {func(q *quickLane) { rawWriter(q.w).Write(bytes.Repeat([]byte("x"), 100)) }, nil},
 		"answers used up":  {func(q *quickLane) { q.in.next = math.MaxUint64 }, errCounter},
 		"requests used up": {func(q *quickLane) { q.out.next = math.MaxUint64 }, errCounter},
 	} {

@@ -49,7 +49,8 @@ const (
 
 // A servedLane is one pipe pair, as the zone sees it.
 type servedLane struct {
-	s *server
+	s     *server
+	files end // r and w use: open as long as this is there
 
 	turn  sync.Mutex
 	epoch int       // who has the turn
@@ -75,13 +76,15 @@ func newServer(h Handler, workers int, exit func(int)) *server {
 }
 
 func (s *server) add(e end, in, out sequence) *servedLane {
+	r, w := raw(e)
 	l := &servedLane{
 		s:     s,
-		in:    opener{sequence: in, r: e.r},
+		files: e,
+		in:    opener{sequence: in, r: r},
 		parts: make(map[uint64]*message),
 		out:   newRecord(nil),
 		waits: processor.None,
-		w:     e.w,
+		w:     w,
 		seal:  sealer{out},
 	}
 	s.lanes = append(s.lanes, l)
