@@ -30,10 +30,10 @@ var (
 // A goroutine reads from the stream. On a Unix socket, and where else a write can
 // be tried, that is so only while many ask or nobody does: an asker who is alone
 // reads his answer himself, since to be woken by a goroutine that has read it takes
-// as long as the answer does. As soon as he has company, or waits for longer than a
-// few milliseconds, a goroutine reads instead, and he waits for that and for the
-// end of his context. When nothing was asked for as long, a goroutine reads too,
-// to notice the stream's end.
+// as long as the answer does. As soon as he has company, or the overseer has found
+// him waiting twice (40 ms at most), a goroutine reads instead, and he waits for that
+// and for the end of his context. When nothing was asked for as long, a goroutine
+// reads too, to notice the stream's end.
 type Conn struct {
 	out  *frameWriter
 	in   frameReader // of whoever reads
@@ -346,7 +346,7 @@ func (c *Conn) finish() {
 	}
 }
 
-// Done is closed when the stream has ended. That is noticed within a few
+// Done is closed when the stream has ended. That is noticed within some tens of
 // milliseconds.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
