@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/stronghold-go/stronghold/procedures"
 	"github.com/stronghold-go/stronghold/sandbox"
+	"github.com/stronghold-go/stronghold/sandbox/processor"
 	"github.com/stronghold-go/stronghold/vault"
 )
 
@@ -72,7 +71,11 @@ func BenchmarkPipeRecord(b *testing.B) {
 			private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 			message := make([]byte, 300)
 			if bb.own {
-				defer stayOn(b, 0)()
+				var thread processor.Keeper
+				if !thread.Keep(0) {
+					b.Skip("this thread may not be kept on processor 0")
+				}
+				defer thread.Keep(processor.None)
 			}
 			const rounds = 40
 			var here, there []float64
@@ -114,18 +117,4 @@ func together(callers, n int, f func()) float64 {
 		all.Wait()
 	}
 	return float64(time.Since(start).Nanoseconds()) / 1e3 / float64(n)
-}
-
-// stayOn has this thread stay on a processor.
-func stayOn(b *testing.B, n int) (leave func()) {
-	runtime.LockOSThread()
-	var before, only unix.CPUSet
-	only.Set(n)
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
-		b.Fatal(err)
-	}
-	if err := unix.SchedSetaffinity(0, &only); err != nil {
-		b.Fatal(err)
-	}
-	return func() { unix.SchedSetaffinity(0, &before); runtime.UnlockOSThread() }
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stronghold-go/stronghold/sandbox/processor"
 )
 
 // Each figure is given with its ratio to a baseline of the same run, since the machine may have other work. Measure
@@ -61,27 +63,39 @@ func report(b *testing.B, d time.Duration, unit string) {
 	b.ReportMetric(float64(d)/1e3, unit)
 }
 
-// 300 bytes in, 100 bytes out, one caller. The baseline is one Ed25519 signature in this process.
+// 300 bytes in, 100 bytes out, one caller, who is lent a processor for each call or has a thread that stays on one. The
+// baseline is one Ed25519 signature in this process.
 func BenchmarkEcho(b *testing.B) {
-	z := start(b, Config{Name: "bench"})
-	ctx := context.Background()
-	request := benchRequest('e')
-	sign, echo, _, best := interleave(b,
-		func(n int) {
-			for range n {
-				ed25519.Sign(benchKey, request)
-			}
-		},
-		func(n int) {
-			for range n {
-				if _, err := z.Call(ctx, request); err != nil {
-					b.Fatal(err)
+	for _, own := range []bool{false, true} {
+		b.Run("own="+strconv.FormatBool(own), func(b *testing.B) {
+			z := start(b, Config{Name: "bench"})
+			ctx := context.Background()
+			request := benchRequest('e')
+			if own {
+				var thread processor.Keeper
+				if !thread.Keep(0) {
+					b.Skip("this thread may not be kept on processor 0")
 				}
+				defer thread.Keep(processor.None)
 			}
+			sign, echo, _, best := interleave(b,
+				func(n int) {
+					for range n {
+						ed25519.Sign(benchKey, request)
+					}
+				},
+				func(n int) {
+					for range n {
+						if _, err := z.Call(ctx, request); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			report(b, echo, "us/echo")
+			report(b, best, "us/best-echo")
+			b.ReportMetric(float64(echo)/float64(sign), "echo/sign")
 		})
-	report(b, echo, "us/echo")
-	report(b, best, "us/best-echo")
-	b.ReportMetric(float64(echo)/float64(sign), "echo/sign")
+	}
 }
 
 // One caller that signs in the zone, against signing here.
