@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/big"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -18,9 +19,7 @@ var order, _ = new(big.Int).SetString("72370055773322622139731865630429942408571
 func scalarOf(t *testing.T, n *big.Int) *edwards25519.Scalar {
 	t.Helper()
 	b := new(big.Int).Mod(n, order).FillBytes(make([]byte, 32))
-	for i := range 16 {
-		b[i], b[31-i] = b[31-i], b[i]
-	}
+	slices.Reverse(b)
 	s, err := new(edwards25519.Scalar).SetCanonicalBytes(b)
 	if err != nil {
 		t.Fatal(err)
@@ -37,12 +36,12 @@ func TestBaseMult(t *testing.T) {
 			scalars = append(scalars, scalarOf(t, new(big.Int).Add(power, big.NewInt(d))), scalarOf(t, new(big.Int).Sub(big.NewInt(d), power)))
 		}
 	}
-	for digit := range 16 {
-		b := make([]byte, 32)
-		for i := range b {
-			b[i] = byte(digit<<4 | digit)
+	for digit := range int64(2 * multiples) { // all digits the same, before they are signed
+		n := new(big.Int)
+		for range 2*powers - 2 {
+			n.Lsh(n, digitBits).Add(n, big.NewInt(digit))
 		}
-		scalars = append(scalars, scalarOf(t, new(big.Int).SetBytes(b)))
+		scalars = append(scalars, scalarOf(t, n))
 	}
 	r := newRand(t)
 	for range cases(2000) {
@@ -98,16 +97,14 @@ func TestElement(t *testing.T) {
 	for w := range elementWords {
 		n := new(big.Int).Lsh(big.NewInt(5), uint(51*w))
 		b := n.FillBytes(make([]byte, 32))
-		for i := range 16 {
-			b[i], b[31-i] = b[31-i], b[i]
-		}
+		slices.Reverse(b)
 		e, err := new(field.Element).SetBytes(b)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := [elementWords]uint64{}
 		want[w] = 5
-		if got := *(*[elementWords]uint64)(unsafe.Pointer(e)); got != want {
+		if got := *words(e); got != want {
 			t.Errorf("5·2^%d is %v", 51*w, got)
 		}
 	}
