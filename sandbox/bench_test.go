@@ -63,47 +63,12 @@ func report(b *testing.B, d time.Duration, unit string) {
 	b.ReportMetric(float64(d)/1e3, unit)
 }
 
-// 300 bytes in, 100 bytes out, one caller, who is lent a processor for each call or has a thread that stays on one. The
-// baseline is one Ed25519 signature in this process.
-func BenchmarkEcho(b *testing.B) {
-	for _, own := range []bool{false, true} {
-		b.Run("own="+strconv.FormatBool(own), func(b *testing.B) {
-			z := start(b, Config{Name: "bench"})
-			ctx := context.Background()
-			request := benchRequest('e')
-			if own {
-				var thread processor.Keeper
-				if !thread.Keep(0) {
-					b.Skip("this thread may not be kept on processor 0")
-				}
-				defer thread.Keep(processor.None)
-			}
-			sign, echo, _, best := interleave(b,
-				func(n int) {
-					for range n {
-						ed25519.Sign(benchKey, request)
-					}
-				},
-				func(n int) {
-					for range n {
-						if _, err := z.Call(ctx, request); err != nil {
-							b.Fatal(err)
-						}
-					}
-				})
-			report(b, echo, "us/echo")
-			report(b, best, "us/best-echo")
-			b.ReportMetric(float64(echo)/float64(sign), "echo/sign")
-		})
-	}
-}
-
-// One caller that signs in the zone, against signing here.
-func BenchmarkSign(b *testing.B) {
+// callAside calls a zone with 300 bytes, which it echoes in part or signs, in turns with a signature in this process.
+func callAside(b *testing.B, what byte) (sign, call, bestSign, bestCall time.Duration) {
 	z := start(b, Config{Name: "bench"})
 	ctx := context.Background()
-	request := benchRequest('s')
-	sign, call, bestSign, bestCall := interleave(b,
+	request := benchRequest(what)
+	return interleave(b,
 		func(n int) {
 			for range n {
 				ed25519.Sign(benchKey, request)
@@ -116,6 +81,31 @@ func BenchmarkSign(b *testing.B) {
 				}
 			}
 		})
+}
+
+// 300 bytes in, 100 bytes out, one caller, who is lent a processor for each call or has a thread that stays on one. The
+// baseline is one Ed25519 signature in this process.
+func BenchmarkEcho(b *testing.B) {
+	for _, own := range []bool{false, true} {
+		b.Run("own="+strconv.FormatBool(own), func(b *testing.B) {
+			if own {
+				var thread processor.Keeper
+				if !thread.Keep(0) {
+					b.Skip("this thread may not be kept on processor 0")
+				}
+				defer thread.Keep(processor.None)
+			}
+			sign, echo, _, best := callAside(b, 'e')
+			report(b, echo, "us/echo")
+			report(b, best, "us/best-echo")
+			b.ReportMetric(float64(echo)/float64(sign), "echo/sign")
+		})
+	}
+}
+
+// One caller that signs in the zone, against signing here.
+func BenchmarkSign(b *testing.B) {
+	sign, call, bestSign, bestCall := callAside(b, 's')
 	report(b, call-sign, "us-added")
 	report(b, bestCall-bestSign, "us-best-added")
 	b.ReportMetric(float64(call)/float64(sign), "zone/in-process")
