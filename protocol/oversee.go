@@ -7,12 +7,13 @@ import (
 
 const (
 	patience     = 5 * time.Millisecond  // what takes longer than two or three of it is not waited for by others
-	lonePatience = 20 * time.Millisecond // the same where one asks who is alone, and nobody waits behind him
+	lonePatience = 20 * time.Millisecond // the same where the last requests were all of one stream
 )
 
 // An overseer looks now and then at everything that could take long, while there
-// is anything. It is one for all, and looks seldom while somebody asks who is
-// alone, since each look wakes a thread, which takes as long as a signature does.
+// is anything. It is one for all, and looks seldom while one stream is all there is,
+// since each look wakes a thread, which takes as long as a signature does. Mostly that
+// is the stream of one asker, behind whom nobody waits.
 type overseer struct {
 	mu      sync.Mutex
 	armed   bool

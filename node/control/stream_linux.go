@@ -99,12 +99,8 @@ func (s *stream) Read(b []byte) (int, error) {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
 			return s.watch(readWatched, b)
-		case err != nil:
-			return 0, os.NewSyscallError("read", err)
-		case n == 0:
-			return 0, io.EOF
 		default:
-			return n, nil
+			return asReader(n, err)
 		}
 	}
 }
@@ -163,6 +159,13 @@ func readWatched(f *os.File, b []byte) (n int, err error) {
 		return 0, ended
 	case ended != nil: // os says by another error here than for a Read that it was closed
 		return 0, os.ErrClosed
+	}
+	return asReader(n, err)
+}
+
+// asReader is what read(2) has returned, as an [io.Reader] says it.
+func asReader(n int, err error) (int, error) {
+	switch {
 	case err != nil:
 		return 0, os.NewSyscallError("read", err)
 	case n == 0:
