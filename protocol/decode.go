@@ -48,6 +48,7 @@ type decoder struct {
 	seen   uint64 // fields by number: a second one is merged, which is not done here
 	depth  int    // of messages within messages
 	failed bool
+	spare  *Location // for the location of a request; nil: a new one
 }
 
 func (d *decoder) ended() bool { return len(d.b) == 0 && !d.failed }
@@ -162,7 +163,9 @@ func (d *decoder) request(req *Request) bool {
 		case 3<<3 | tagVarint:
 			req.TimeoutMs = uint32(d.varint())
 		case 5<<3 | tagBytes:
-			req.Location = new(Location)
+			if req.Location = d.spare; d.spare == nil {
+				req.Location = new(Location)
+			}
 			if in := d.inside(); !in.location(req.Location) {
 				return false
 			}

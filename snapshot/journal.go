@@ -31,6 +31,8 @@ type Journal struct {
 	last [tagSize]byte  // of the last entry, or of the index
 	key  *memory.Secret // of the session; nil before its first entry
 	n    uint64
+
+	parts, plain []byte // an entry, before it is sealed
 }
 
 // newJournal is the journal of a file that ends with its index.
@@ -46,23 +48,36 @@ func (j *Journal) Seal(c *vault.Change) ([]byte, error) {
 		return nil, err
 	}
 	parts := byClient(c.Edits)
-	room := 16 + 32*len(parts)
 	for _, edits := range parts {
 		j.touched[edits[0].Client] = true
 	}
 	j.withKey(func(key *[32]byte) {
 		e := entry{sequence: c.Sequence, parts: make([]part, len(parts))}
+		b := j.parts[:0]
 		for i, edits := range parts {
-			p, nonce := partOf(edits), partNonce(j.n, i)
-			plain := appendEdits(make([]byte, 0, roomFor(edits)), edits)
-			p.sealed = primitive.ChaChaSeal(plain[:0], key, &nonce, plain, p.client[:])
+			p, nonce, at := partOf(edits), partNonce(j.n, i), len(b)
+			b = slices.Grow(appendEdits(b, edits), tagSize)
+			p.sealed = primitive.ChaChaSeal(b[at:at], key, &nonce, b[at:], p.client[:])
+			b = b[:at+len(p.sealed)]
 			e.parts[i] = p
-			room += len(p.sealed) + len(p.name)
 		}
-		out = j.seal(key, out, appendEntry(make([]byte, 0, room), &e))
+		j.parts = spare(b)
+		plain := appendEntry(j.plain[:0], &e)
+		j.plain = spare(plain)
+		out = j.seal(key, out, plain)
 	})
 	return out, nil
 }
+
+// spare is b for another entry, unless it is a large one.
+func spare(b []byte) []byte {
+	if cap(b) > maxSpare {
+		return nil
+	}
+	return b
+}
+
+const maxSpare = 16 << 10
 
 // begin returns what stands before the first entry of a session, nothing before others.
 func (j *Journal) begin() ([]byte, error) {
@@ -98,20 +113,6 @@ func (j *Journal) seal(key *[32]byte, out, plain []byte) []byte {
 	out = primitive.ChaChaSeal(out, key, &nonce, plain, j.last[:])
 	copy(j.last[:], out[len(out)-tagSize:])
 	return out
-}
-
-// roomFor is about how many bytes edits take, and their tag.
-func roomFor(edits []*vault.Edit) (n int) {
-	for _, e := range edits {
-		n += 128 + len(e.VaultName)
-		if e.Record != nil {
-			n += len(e.Record.Sealed)
-		}
-		if e.Item != nil {
-			n += len(e.Item.Key) + len(e.Item.Value)
-		}
-	}
-	return n
 }
 
 // byClient are the edits of each client, in the order of the clients.

@@ -185,7 +185,8 @@ func (tx *Tx) item(clientID ID, key []byte) *Item {
 		}
 	}
 	if c, _ := tx.committed(Place{Client: clientID}); c != nil {
-		it, _ := c.store.Get(&Item{Key: key})
+		tx.wanted.Key = key
+		it, _ := c.store.Get(&tx.wanted)
 		return it
 	}
 	return nil

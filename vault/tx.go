@@ -9,6 +9,7 @@ type Tx struct {
 	edits   []Edit
 	ahead   ahead // of the first counted edits
 	counted int
+	wanted  Item // whose key is looked for: so it is not made anew each time
 }
 
 // own is what the edits put where. Most changes have one edit, and never ask.

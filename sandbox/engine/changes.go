@@ -57,6 +57,38 @@ func (e *Engine) stage(req *protocol.Request) (*protocol.Response, error) {
 	return resp, nil
 }
 
+// serveStage is stage for an encoded request, and gives an encoded answer. It needs
+// little memory, and the same for each.
+func (e *Engine) serveStage(s *protocol.Staging) ([]byte, error) {
+	if err := e.commitBefore(s.Durable); err != nil {
+		return protocol.Marshal(refuse(err))
+	}
+	out, err := protocol.Marshal(&protocol.Response{Status: protocol.Status_OK})
+	out = slices.Grow(out, s.Len()*resultRoom)
+	for i := 0; i < s.Len() && err == nil; i++ {
+		step, failed := s.Step(i)
+		if failed != nil {
+			return nil, failed
+		}
+		resp, failed := e.Handle(context.Background(), step)
+		if failed != nil {
+			return nil, failed
+		}
+		out, err = protocol.AppendResult(out, resp)
+		resp.Reset()
+		responses.Put(resp)
+	}
+	return out, err
+}
+
+// resultRoom is about what a result takes that has a small change in it, in bytes.
+const resultRoom = 300
+
+// responses are for the answers to changes, most of which are made by the million.
+var responses = sync.Pool{New: func() any { return new(protocol.Response) }}
+
+func newResponse() *protocol.Response { return responses.Get().(*protocol.Response) }
+
 // commit lets others see all changes up to seq: they are on the disk.
 func (e *Engine) commit(seq uint64) (*protocol.Response, error) {
 	e.journal.Lock()
@@ -91,6 +123,9 @@ func (e *Engine) dropSessions(c *vault.Change) error {
 // commitBefore commits what the node has on the disk, before it asks for
 // anything else: whoever was answered must not find the state before.
 func (e *Engine) commitBefore(seq uint64) error {
+	if seq == 0 {
+		return nil
+	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if e.state == nil {

@@ -8,7 +8,7 @@ import (
 
 func (e *Engine) createClient(req *protocol.Request) (*protocol.Response, error) {
 	p := place(req.Location)
-	resp := new(protocol.Response)
+	resp := newResponse()
 	return resp, e.change(resp, func(tx *vault.Tx) error {
 		return tx.CreateClient(vault.Place{Client: p.Client, ClientName: p.ClientName})
 	})
@@ -18,7 +18,7 @@ func (e *Engine) createClient(req *protocol.Request) (*protocol.Response, error)
 // committed.
 func (e *Engine) purgeClient(req *protocol.Request) (*protocol.Response, error) {
 	id := place(req.Location).Client
-	resp := new(protocol.Response)
+	resp := newResponse()
 	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.PurgeClient(id) })
 }
 

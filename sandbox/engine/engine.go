@@ -71,6 +71,9 @@ func New(arena *memory.Arena) (*Engine, error) {
 
 // Serve is Handle on encoded messages, as the pipe carries them.
 func (e *Engine) Serve(ctx context.Context, request []byte) ([]byte, error) {
+	if s, ok := protocol.ReadStaging(request); ok {
+		return e.serveStage(s)
+	}
 	req := new(protocol.Request)
 	if err := protocol.Unmarshal(request, req); err != nil {
 		return nil, err
@@ -84,12 +87,10 @@ func (e *Engine) Serve(ctx context.Context, request []byte) ([]byte, error) {
 
 // answer is Handle for a request of the node, which may say what is on the disk.
 func (e *Engine) answer(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
-	if req.Durable != 0 {
-		if err := e.commitBefore(req.Durable); err != nil {
-			return refuse(err), nil
-		}
-		req.Durable = 0
+	if err := e.commitBefore(req.Durable); err != nil {
+		return refuse(err), nil
 	}
+	req.Durable = 0
 	return e.Handle(ctx, req)
 }
 

@@ -9,7 +9,7 @@ import (
 // place copies a record or moves it.
 func (e *Engine) place(req *protocol.Request) (*protocol.Response, error) {
 	from, to := place(req.Location), place(req.Target)
-	resp := new(protocol.Response)
+	resp := newResponse()
 	return resp, e.change(resp, func(tx *vault.Tx) error {
 		put := tx.Copy
 		if req.Operation == "record.move" {
@@ -28,7 +28,7 @@ func (e *Engine) place(req *protocol.Request) (*protocol.Response, error) {
 }
 
 func (e *Engine) disable(req *protocol.Request) (*protocol.Response, error) {
-	resp := new(protocol.Response)
+	resp := newResponse()
 	return resp, e.change(resp, func(tx *vault.Tx) error {
 		return tx.Disable(place(req.Location), req.Operation == "record.disable")
 	})

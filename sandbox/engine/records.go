@@ -98,7 +98,8 @@ func (e *Engine) keep(req *protocol.Request, at *protocol.Location, m *procedure
 		return nil, err
 	}
 	flags |= asked
-	resp := &protocol.Response{Kind: procedures.KindName(m.Kind), PublicKey: m.Public}
+	resp := newResponse()
+	resp.Kind, resp.PublicKey = procedures.KindName(m.Kind), m.Public
 	err = m.Secret.Use(func(b []byte) error {
 		v := vault.Value{Kind: m.Kind, Flags: flags, Hint: req.Hint, Secret: b}
 		return e.change(resp, func(tx *vault.Tx) error {
@@ -125,7 +126,7 @@ func destroy(m *procedures.Made) {
 }
 
 func (e *Engine) revoke(req *protocol.Request) (*protocol.Response, error) {
-	resp := new(protocol.Response)
+	resp := newResponse()
 	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.Revoke(place(req.Location)) })
 }
 

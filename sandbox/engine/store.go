@@ -91,7 +91,7 @@ func (e *Engine) put(req *protocol.Request) (*protocol.Response, error) {
 	if req.TtlMs != 0 {
 		expires = time.Now().UnixMilli() + int64(req.TtlMs)
 	}
-	resp := new(protocol.Response)
+	resp := newResponse()
 	return resp, e.changeStore(req, resp, func(tx *vault.Tx) error {
 		if swap {
 			if err := tx.Expect(client.Client, key, expect); err != nil {
@@ -107,7 +107,7 @@ func (e *Engine) put(req *protocol.Request) (*protocol.Response, error) {
 
 func (e *Engine) drop(req *protocol.Request) (*protocol.Response, error) {
 	client, key := storeKey(req)
-	resp := new(protocol.Response)
+	resp := newResponse()
 	return resp, e.changeStore(req, resp, func(tx *vault.Tx) error {
 		err := tx.RemoveItem(client, key)
 		if errors.Is(err, vault.ErrNotFound) {

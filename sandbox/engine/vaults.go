@@ -9,7 +9,7 @@ import (
 
 // keepVersions has a vault keep its last versions.
 func (e *Engine) keepVersions(req *protocol.Request) (*protocol.Response, error) {
-	resp := new(protocol.Response)
+	resp := newResponse()
 	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.Keep(place(req.Location), req.GetKeep()) })
 }
 
