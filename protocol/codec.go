@@ -23,8 +23,14 @@ const maxDepth = 8
 
 // Unmarshal decodes b into m, strictly: unknown fields and unknown enum values
 // are refused, at every depth. The error never shows what was in b.
-func Unmarshal(b []byte, m proto.Message) error {
-	if quickly(b, m) {
+func Unmarshal(b []byte, m proto.Message) error { return unmarshal(b, m, false) }
+
+// UnmarshalOwned is Unmarshal for a b that is the caller's and does not change any more:
+// m may have pieces of it.
+func UnmarshalOwned(b []byte, m proto.Message) error { return unmarshal(b, m, true) }
+
+func unmarshal(b []byte, m proto.Message, ours bool) error {
+	if quickly(b, m, ours) {
 		return nil
 	}
 	proto.Reset(m) // of what was decoded before it was given up
@@ -63,6 +69,9 @@ const (
 	durableField = 53
 	durableSize  = 2 + 10 // bytes that AppendDurable appends, at most
 )
+
+// StepHead is how many bytes AppendStep appends before a step, at most.
+const StepHead = 2 + 10
 
 // AppendFrame appends f to b with its length before it.
 func AppendFrame(b []byte, f *Frame) ([]byte, error) {

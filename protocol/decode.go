@@ -17,23 +17,28 @@ import (
 // maxQuick is how long a message may be to be tried here, in bytes.
 const maxQuick = 32 << 10
 
-// quickly decodes b into m, or reports false and leaves m in any state.
-func quickly(b []byte, m proto.Message) bool {
+// quickly decodes b into m, or reports false and leaves m in any state. What is decoded
+// are pieces of a copy of b, or of b itself if that is ours.
+func quickly(b []byte, m proto.Message, ours bool) bool {
 	if len(b) > maxQuick {
 		return false
 	}
+	switch m.(type) {
+	case *Frame, *Request, *Response:
+	default:
+		return false
+	}
+	d := decoder{b: b}
+	if !ours {
+		d.b = bytes.Clone(b)
+	}
 	switch m := m.(type) {
 	case *Frame:
-		d := decoder{b: bytes.Clone(b)} // what is decoded are pieces of it
 		return d.frame(m)
 	case *Request:
-		d := decoder{b: bytes.Clone(b)}
 		return d.request(m)
-	case *Response:
-		d := decoder{b: bytes.Clone(b)}
-		return d.response(m)
 	}
-	return false
+	return d.response(m.(*Response))
 }
 
 const (

@@ -24,7 +24,7 @@ func TestAppendStep(t *testing.T) {
 	}
 	b, want.Durable = AppendDurable(b, 7), 7
 	got := new(Request)
-	if !quickly(b, got) || !proto.Equal(got, want) {
+	if !quickly(b, got, false) || !proto.Equal(got, want) {
 		t.Errorf("%v, not %v", got, want)
 	}
 	deep := b

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	foldAfter   = 256 << 10 // bytes of journal that are left alone, however small the rest
-	carryLittle = 64 << 10  // bytes of changes that may be left to do while changes wait
+	foldAfter   = 1 << 20  // bytes of journal that are left alone, however small the rest
+	carryLittle = 64 << 10 // bytes of changes that may be left to do while changes wait
 )
 
 // foldSize is the size at which a file is folded whose state takes base bytes.

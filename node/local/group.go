@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/stronghold-go/stronghold/protocol"
 )
@@ -73,6 +74,11 @@ func (j *journal) stageGroup(group []*change) ([]*protocol.Response, error) {
 	if err != nil {
 		return answers, err
 	}
+	size := 0
+	for _, ch := range group {
+		size += len(ch.req) + protocol.StepHead
+	}
+	b = slices.Grow(b, size+protocol.StepHead)
 	for _, ch := range group {
 		b = protocol.AppendStep(b, ch.req)
 	}

@@ -50,6 +50,7 @@ type journal struct {
 	file    file
 	size    int64  // of what is known to be on the disk
 	next    uint64 // number of the change that is written next
+	batch   []byte // memory for the one that is written
 
 	// Held while a fresh file is written and takes its place, and while clients are
 	// loaded from this one or unloaded.
@@ -69,6 +70,7 @@ type journal struct {
 	rest     *rest  // what somebody wants to do at rest
 	hole     bool   // a change was staged whose number will not come
 	closing  bool
+	late     [2]chan struct{} // closed when those who came while it was the second have waited for too long
 	wake     chan struct{} // run has something to do
 	grown    chan struct{} // folder has
 	behind   chan struct{} // follow has
@@ -82,6 +84,7 @@ func (s *Stronghold) newJournal(zone *handle, f file, opened *protocol.Response)
 	j := &journal{zone: zone, running: &s.running, disk: s.disk, file: f, path: s.path(vaultFile), log: s.log, keep: s.settings.Keep,
 		remember: s.state.setNewest, lineage: opened.Lineage, marked: time.Now(),
 		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, waiting: map[uint64]*change{},
+		late: [2]chan struct{}{make(chan struct{}), make(chan struct{})},
 		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), behind: make(chan struct{}, 1),
 		done: make(chan struct{}), folded: make(chan struct{}), followed: make(chan struct{})}
 	j.foldAt.Store(foldSize(int64(opened.Base)))

@@ -28,10 +28,9 @@ type change struct {
 // that it may be staged together with others.
 func (j *journal) change(ctx context.Context, req []byte, joins bool, done func()) *protocol.Response {
 	ch := &change{req: req, done: make(chan *protocol.Response, 1)}
-	latest := time.NewTimer(zoneTimeout)
-	defer latest.Stop()
 	j.mu.Lock()
 	j.under++
+	late := j.late[1]
 	if joins = joins && j.under > 1 && len(req) <= maxJoins; joins {
 		j.line(ch)
 	}
@@ -45,9 +44,26 @@ func (j *journal) change(ctx context.Context, req []byte, joins bool, done func(
 	case resp := <-ch.done:
 		return resp
 	case <-ctx.Done():
-	case <-latest.C:
+	case <-late:
 	}
 	return tooLate()
+}
+
+// age lets those go who have waited for longer than zoneTimeout, and not for twice as
+// long: a timer for each would take as long as a tenth of a change.
+func (j *journal) age() {
+	for tick := time.NewTicker(zoneTimeout); ; {
+		select {
+		case <-tick.C:
+			j.mu.Lock()
+			close(j.late[0])
+			j.late[0], j.late[1] = j.late[1], make(chan struct{})
+			j.mu.Unlock()
+		case <-j.done:
+			tick.Stop()
+			return
+		}
+	}
 }
 
 func tooLate() *protocol.Response {

@@ -97,20 +97,21 @@ type syncError struct{ error }
 
 func (e *syncError) Unwrap() error { return e.error }
 
+// maxBatch is how large a batch is whose memory is kept for the next one, in bytes.
+const maxBatch = 64 << 10
+
 // append writes a batch, makes it durable, and lets its askers go. From then on the
 // zone commits it before it looks at anything else. What it has begun to do already
 // it may do with the state before: so a change that takes something away is committed
 // before anybody is let go.
 func (j *journal) append(batch []*change) error {
-	size := batchHead
-	for _, st := range batch {
-		size += len(st.entry)
-	}
-	b := make([]byte, batchHead, size)
-	takes := false
+	b, takes := append(j.batch[:0], make([]byte, batchHead)...), false
 	for _, st := range batch {
 		b = append(b, st.entry...)
 		takes = takes || st.takes
+	}
+	if j.batch = b; cap(b) > maxBatch {
+		j.batch = nil
 	}
 	if _, err := j.file.WriteAt(sealBatch(b), j.size); err != nil {
 		return err

@@ -60,7 +60,7 @@ func decode(b []byte, err error) (*protocol.Response, error) {
 		return nil, err
 	}
 	resp := new(protocol.Response)
-	if err := protocol.Unmarshal(b, resp); err != nil {
+	if err := protocol.UnmarshalOwned(b, resp); err != nil {
 		return nil, fmt.Errorf("local: the zone's answer: %w", err)
 	}
 	return resp, nil
@@ -251,6 +251,7 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	s.running.Go(j.run)
 	s.running.Go(j.follow)
 	s.running.Go(j.folder)
+	s.running.Go(j.age)
 	s.mu.Unlock()
 	return &protocol.Response{Status: protocol.Status_OK}, nil
 }
