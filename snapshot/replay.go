@@ -31,8 +31,8 @@ func (r *replayer) close() {
 	}
 }
 
-// read reads batch after batch. recovered says that the file ends within one: it was being
-// written, and what came before it counts.
+// read reads batch after batch, up to the end or the room behind them. recovered says that the
+// last one is not whole: it was being written, and what came before it counts.
 func (r *replayer) read(in *blocks) (recovered bool, err error) {
 	in.where = "journal"
 	for {
@@ -41,7 +41,7 @@ func (r *replayer) read(in *blocks) (recovered bool, err error) {
 		case err == io.EOF:
 			return false, nil
 		case err == io.ErrUnexpectedEOF && in.fault == nil:
-			return true, nil
+			return !zeros(in.head[:in.at-in.start]), nil
 		case err == errMalformed:
 			return in.tornHead()
 		case err != nil:
@@ -58,7 +58,7 @@ func (r *replayer) read(in *blocks) (recovered bool, err error) {
 			return false, err
 		}
 		if !intact(body) {
-			if in.isEnd() && torn(start, append(in.head[:], body...)) {
+			if in.isRoom() && torn(start, append(in.head[:], body...)) {
 				return true, nil
 			}
 			return false, errMalformed

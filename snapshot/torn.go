@@ -1,16 +1,18 @@
 package snapshot
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"io"
 )
 
 // A batch is what was written at once, and made durable before anything was
-// written behind it. So only the last batch of a file can be one that a crash
-// has left unfinished, and a file shows it in one of two ways: it ends too early,
-// or the disk had made room for the batch and had not filled all of it, so that
-// whole sectors are zeros. Everything else that does not fit is damage.
+// written behind it, but for zeros: a writer may make room for what is to come. So
+// only the last batch of a file can be one that a crash has left unfinished, and a
+// file shows it in one of two ways: it ends too early, or there was room for the
+// batch and not all of it was filled, so that whole sectors are zeros. Everything
+// else that does not fit is damage.
 const (
 	sectorSize = 512 // what disks write at once, at least
 	sumSize    = 4   // of a batch's checksum
@@ -26,11 +28,7 @@ func intact(body []byte) bool {
 func torn(at int64, b []byte) bool {
 	for len(b) > 0 {
 		n := min(int(sectorSize-at%sectorSize), len(b))
-		zero := true
-		for _, c := range b[:n] {
-			zero = zero && c == 0
-		}
-		if zero {
+		if zeros(b[:n]) {
 			return true
 		}
 		at, b = at+int64(n), b[n:]
@@ -38,21 +36,34 @@ func torn(at int64, b []byte) bool {
 	return false
 }
 
-// isEnd says whether there is nothing more to read.
-func (in *blocks) isEnd() bool {
-	_, err := in.r.Peek(1)
-	return err == io.EOF
+func zeros(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
+
+// isRoom says whether nothing more is to be read, or zeros.
+func (in *blocks) isRoom() bool {
+	for {
+		b, err := in.r.Peek(1)
+		if err != nil {
+			return err == io.EOF
+		}
+		if b, _ = in.r.Peek(in.r.Buffered()); !zeros(b) {
+			return false
+		}
+		in.r.Discard(len(b))
+	}
 }
 
 // tornHead says whether the head that has just been read, and is wrong, is what
-// a crash has left of one. What follows it must be of the same batch: another
-// batch would have been written after this one was durable.
+// a crash has left of one, or no head at all but room. What follows it must be of the
+// same batch: another batch would have been written after this one was durable.
 func (in *blocks) tornHead() (bool, error) {
 	rest, err := io.ReadAll(in)
 	if err != nil {
 		return false, err
 	}
 	all := append(in.head[:], rest...)
+	if zeros(all) {
+		return false, nil
+	}
 	inHead := blockHead + sectorSize - 1 - int((in.start+blockHead-1)%sectorSize)
 	if !torn(in.start, all[:min(len(all), inHead)]) {
 		return false, errMalformed

@@ -28,7 +28,8 @@ func batches(t testing.TB, k *Keys, h *Header, db *vault.DB) (file []byte, ends 
 }
 
 // What a disk may show after the power went while the last batch was written:
-// any of its sectors, and zeros for the others, or an end before it. That is no
+// any of its sectors, and zeros for the others, or an end before it, or the room that
+// was made for others. That is no
 // damage, and the state is the one before.
 func TestTorn(t *testing.T) {
 	k, h := newKeys(t)
@@ -53,28 +54,32 @@ func TestTorn(t *testing.T) {
 				}
 				at = next
 			}
-			if rnd.IntN(2) == 0 {
+			switch rnd.IntN(3) {
+			case 0: // the end is nearer
 				b = b[:start+rnd.IntN(end-start)+1]
 				written = written && len(b) == end
+			case 1: // there is room behind it
+				b = append(b, make([]byte, rnd.IntN(5000))...)
 			}
 			s, err := open(t, arena, b)
 			if written {
-				if err == nil {
-					s.Close()
+				if err != nil || s.Recovered || int(s.Length) != end {
+					t.Fatalf("a batch that was written: %v", err)
 				}
+				s.Close()
 				continue
 			}
 			if err != nil {
 				t.Fatalf("the last batch, %d to %d: %v", start, end, err)
 			}
-			if !s.Recovered || int(s.Length) != start {
+			if s.Recovered == zeros(b[start:]) || int(s.Length) != start {
 				t.Fatalf("recovered %v, %d of %d bytes", s.Recovered, s.Length, start)
 			}
 			s.Close()
 		}
-		// Zeros alone.
+		// Zeros alone are room.
 		s := mustOpen(t, arena, append(bytes.Clone(file[:end]), make([]byte, 1+rnd.IntN(5000))...))
-		if !s.Recovered || int(s.Length) != end {
+		if s.Recovered || int(s.Length) != end {
 			t.Fatalf("zeros behind the end: recovered %v, %d of %d bytes", s.Recovered, s.Length, end)
 		}
 		s.Close()
@@ -110,6 +115,18 @@ func TestNotTorn(t *testing.T) {
 		refused(fmt.Sprintf("batch %d is left out", i), slices.Concat(file[:ends[i-1]], file[ends[i]:]))
 	}
 	refused("something behind the end", append(bytes.Clone(file), bytes.Repeat([]byte("x"), 100)...))
+	last := ends[len(ends)-2] // the last batch is in several sectors
+	beyond := bytes.Clone(file)
+	clear(beyond[last+blockHead+sectorSize:])
+	beyond = append(beyond, make([]byte, 3*sectorSize)...)
+	if s := mustOpen(t, arena, beyond); !s.Recovered || int(s.Length) != last {
+		t.Errorf("recovered %v, %d of %d bytes", s.Recovered, s.Length, last)
+	} else {
+		s.Close()
+	}
+	beyond[len(beyond)-1] = 1
+	refused("something behind a batch that was not written, and room", beyond)
+	refused("a bit in the room", append(bytes.Clone(file), append(make([]byte, 100), 1, 0)...))
 	refused("a batch of nothing", append(bytes.Clone(file), batch()...))
 	refused("a batch without its checksum", append(bytes.Clone(file), appendBlockHead(nil, blockBatch, 0)...))
 }

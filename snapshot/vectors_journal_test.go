@@ -145,7 +145,7 @@ func endVectors(b *builder, add add) {
 		add("recovered 8 1 0", fmt.Sprintf("the last batch ends after %d of its bytes", n), append(bytes.Clone(kept), second[:n]...))
 	}
 	for _, n := range []int{1, 100, 511, 512, 513, 5000} {
-		add("recovered 8 1 0", fmt.Sprintf("%d zeros behind the end", n), append(bytes.Clone(kept), make([]byte, n)...))
+		add("whole 8 1 0", fmt.Sprintf("%d zeros behind the end", n), append(bytes.Clone(kept), make([]byte, n)...))
 	}
 	whole := append(bytes.Clone(kept), second...)
 	sectors := func(from, to int) []byte { // zeros, from a sector's beginning on
@@ -155,7 +155,7 @@ func endVectors(b *builder, add add) {
 	}
 	next := func(at int) int { return at - at%sectorSize + sectorSize }
 	start := len(kept)
-	add("recovered 8 1 0", "the last batch is zeros", sectors(start, len(whole)))
+	add("whole 8 1 0", "the last batch is zeros", sectors(start, len(whole)))
 	add("recovered 8 1 0", "the first sector of the last batch is zeros", sectors(start, next(start+blockHead-1)))
 	add("recovered 8 1 0", "the second sector of the last batch is zeros", sectors(next(start), next(start)+sectorSize))
 	add("recovered 8 1 0", "the last sector of the last batch is zeros", sectors(next(len(whole)-1)-sectorSize, len(whole)))
@@ -163,6 +163,13 @@ func endVectors(b *builder, add add) {
 	add("damaged: journal", "a bit is flipped in the last batch", flip(whole, next(start)+10, 2))
 	add("damaged: journal", "a bit is flipped in the head of the last batch", flip(whole, start+3, 2))
 	add("damaged: journal", "something behind the end that is no batch", append(bytes.Clone(whole), bytes.Repeat([]byte("x"), 100)...))
+	room := func(b []byte) []byte { return append(bytes.Clone(b), make([]byte, 5000)...) }
+	add("whole 9 2 0", "there is room behind the last batch", room(whole))
+	add("recovered 8 1 0", "the first sector of the last batch is zeros, before room", room(sectors(start, next(start+blockHead-1))))
+	add("recovered 8 1 0", "the last sector of the last batch is zeros, before room", room(sectors(next(len(whole)-1)-sectorSize, len(whole))))
+	add("damaged: journal", "a bit is flipped in the last batch, before room", flip(room(whole), next(start)+10, 2))
+	add("damaged: journal", "a bit is flipped in the room", flip(room(whole), len(whole)+blockHead, 2))
+	add("damaged: journal", "a bit is flipped in the room behind a sector of zeros", flip(room(sectors(next(start), next(start)+sectorSize)), len(whole)+3000, 2))
 	third := batch(put(3))
 	more := func(b []byte) []byte { return append(bytes.Clone(b), third...) }
 	add("whole 10 3 0", "and a third batch", more(whole))
