@@ -3,7 +3,6 @@ package snapshot
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/crc32"
 	"io"
 	"testing"
 )
@@ -60,12 +59,10 @@ func sealedFile(t testing.TB, k *Keys, h *Header, pieces []byte) (file []byte, o
 	out := bytes.NewBuffer(append(head.encode(), mac...))
 	j := newJournal(keys, head.FileID, 0, [tagSize]byte{}, nil)
 	defer j.Close()
-	var batch []byte
+	var blocks []byte
 	flush := func() {
-		if batch != nil {
-			out.Write(appendBlockHead(nil, blockBatch, int64(sumSize+len(batch))))
-			out.Write(binary.BigEndian.AppendUint32(nil, crc32.Checksum(batch, castagnoli)))
-			out.Write(batch)
+		if blocks != nil {
+			out.Write(batch(blocks))
 		}
 	}
 	for len(pieces) > 0 {
@@ -76,7 +73,7 @@ func sealedFile(t testing.TB, k *Keys, h *Header, pieces []byte) (file []byte, o
 		kind, data := pieces[0], pieces[3:n:n]
 		pieces = pieces[n:]
 		if (kind == blockClient || kind == blockSession) && len(data) < saltSize ||
-			(kind == blockSession || kind == blockEntry) && batch == nil || kind == blockEntry && j.key == nil {
+			(kind == blockSession || kind == blockEntry) && blocks == nil || kind == blockEntry && j.key == nil {
 			return nil, false
 		}
 		switch kind {
@@ -94,13 +91,13 @@ func sealedFile(t testing.TB, k *Keys, h *Header, pieces []byte) (file []byte, o
 			must(err)
 		case blockBatch:
 			flush()
-			batch = []byte{}
+			blocks = []byte{}
 		case blockSession:
 			j.Close()
 			j.key, err = keys.session(data, head.FileID)
 			must(err)
 			j.n = 0
-			batch = append(appendBlockHead(batch, blockSession, int64(len(data))), data...)
+			blocks = append(appendBlockHead(blocks, blockSession, int64(len(data))), data...)
 		case blockEntry:
 			if e, err := decodeEntry(data); err == nil {
 				for i := range e.parts {
@@ -110,7 +107,7 @@ func sealedFile(t testing.TB, k *Keys, h *Header, pieces []byte) (file []byte, o
 				}
 				data = appendEntry(nil, e)
 			}
-			batch = j.sealPlain(batch, data)
+			blocks = j.sealPlain(blocks, data)
 		default:
 			return nil, false
 		}
@@ -157,7 +154,7 @@ func piecesOf(t testing.TB, k *Keys, file []byte) (pieces []byte) {
 			pieces = appendPiece(pieces, kind, plainStream(t, keys, "index", h.FileID[:], body, mac, &r.last))
 		case blockBatch:
 			pieces = appendPiece(pieces, kind)
-			for _, b := range split(t, body[sumSize:]) {
+			for _, b := range split(t, body[sumSize:len(body)-1]) {
 				if b.kind == blockSession {
 					r.close()
 					if r.key, err = keys.session(b.body, r.file); err != nil {

@@ -236,7 +236,7 @@ func sealed(t testing.TB, j *Journal, c *vault.Change) []byte {
 
 // batch is what the writer of a file puts around entries that it writes at once.
 func batch(entries ...[]byte) []byte {
-	all := slices.Concat(entries...)
+	all := append(slices.Concat(entries...), batchEnd)
 	b := appendBlockHead(nil, blockBatch, int64(sumSize+len(all)))
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(all, castagnoli))
 	return append(b, all...)
@@ -289,7 +289,7 @@ func split(t testing.TB, b []byte) (list []block) {
 			t.Fatal(err)
 		}
 		if kind == blockBatch {
-			list = append(list, split(t, body[sumSize:])...)
+			list = append(list, split(t, body[sumSize:len(body)-1])...)
 			continue
 		}
 		list = append(list, block{kind, b[in.start:in.at], b[in.start+blockHead : in.at]})

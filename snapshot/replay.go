@@ -57,13 +57,14 @@ func (r *replayer) read(in *blocks) (recovered bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if !intact(body) {
-			if in.isRoom() && torn(start, append(in.head[:], body...)) {
+		blocks, ok := inBatch(body)
+		if !ok {
+			if in.isRoom() && cutOff(start, append(in.head[:], body...)) {
 				return true, nil
 			}
 			return false, errMalformed
 		}
-		if err := r.readBatch(in, body[sumSize:]); err != nil {
+		if err := r.readBatch(in, blocks); err != nil {
 			return false, err
 		}
 		r.batch, r.end = start, in.at
@@ -72,7 +73,7 @@ func (r *replayer) read(in *blocks) (recovered bool, err error) {
 
 // readBatch reads what the body of a batch holds. in has just read it.
 func (r *replayer) readBatch(in *blocks, b []byte) error {
-	end, entries := in.at, 0
+	end, entries := in.at-1, 0
 	begun := false // a session has begun and has no entry yet
 	for inside := (&blocks{r: bufio.NewReader(bytes.NewReader(b))}); ; {
 		in.start = end - int64(len(b)) + inside.at

@@ -3,7 +3,6 @@ package snapshot
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/crc32"
 	"io"
 	"testing"
 
@@ -65,10 +64,7 @@ func rewritten(t testing.TB, k *Keys, file []byte) []byte {
 		must(err)
 		body, err := in.body(size)
 		must(err)
-		all := resealed(t, r, j, body[sumSize:])
-		out.Write(appendBlockHead(nil, blockBatch, int64(sumSize+len(all))))
-		out.Write(binary.BigEndian.AppendUint32(nil, crc32.Checksum(all, castagnoli)))
-		out.Write(all)
+		out.Write(batch(resealed(t, r, j, body[sumSize:len(body)-1])))
 	}
 }
 

@@ -10,18 +10,27 @@ import (
 // A batch is what was written at once, and made durable before anything was
 // written behind it, but for zeros: a writer may make room for what is to come. So
 // only the last batch of a file can be one that a crash has left unfinished, and a
-// file shows it in one of two ways: it ends too early, or there was room for the
-// batch and not all of it was filled, so that whole sectors are zeros. Everything
-// else that does not fit is damage.
+// file shows it in one of two ways: it ends too early, be it with the file or in room,
+// or there was room for the batch and not all of it was filled, so that whole sectors
+// are zeros. Everything else that does not fit is damage.
 const (
-	sectorSize = 512 // what disks write at once, at least
-	sumSize    = 4   // of a batch's checksum
+	sectorSize = 512  // what disks write at once, at least
+	sumSize    = 4    // of a batch's checksum
+	batchEnd   = 0xFF // the last byte of a batch: there is none while it is zero
 )
 
-// intact holds the body of a batch against its checksum.
-func intact(body []byte) bool {
-	return len(body) >= sumSize && binary.BigEndian.Uint32(body) == crc32.Checksum(body[sumSize:], castagnoli)
+// inBatch returns the blocks in the body of a batch, if it agrees with its checksum.
+func inBatch(body []byte) (blocks []byte, ok bool) {
+	end := len(body) - 1
+	if end < sumSize || body[end] != batchEnd || binary.BigEndian.Uint32(body) != crc32.Checksum(body[sumSize:], castagnoli) {
+		return nil, false
+	}
+	return body[sumSize:end], true
 }
+
+// cutOff says whether a batch that does not agree, and has nothing behind it, was
+// being written. It begins at this offset of the file.
+func cutOff(at int64, b []byte) bool { return b[len(b)-1] == 0 || torn(at, b) }
 
 // torn says whether a sector of b, or as much of one as b has, is all zeros. b
 // begins at this offset of the file.
@@ -63,6 +72,9 @@ func (in *blocks) tornHead() (bool, error) {
 	all := append(in.head[:], rest...)
 	if zeros(all) {
 		return false, nil
+	}
+	if zeros(rest) {
+		return true, nil
 	}
 	inHead := blockHead + sectorSize - 1 - int((in.start+blockHead-1)%sectorSize)
 	if !torn(in.start, all[:min(len(all), inHead)]) {

@@ -143,6 +143,7 @@ func endVectors(b *builder, add add) {
 	kept := append(bytes.Clone(file), first...)
 	for _, n := range []int{1, 8, 12, blockHead, blockHead + 2, blockHead + sumSize, 100, len(second) - 1} {
 		add("recovered 8 1 0", fmt.Sprintf("the last batch ends after %d of its bytes", n), append(bytes.Clone(kept), second[:n]...))
+		add("recovered 8 1 0", fmt.Sprintf("zeros follow %d bytes of the last batch", n), slices.Concat(kept, second[:n], make([]byte, 3000)))
 	}
 	for _, n := range []int{1, 100, 511, 512, 513, 5000} {
 		add("whole 8 1 0", fmt.Sprintf("%d zeros behind the end", n), append(bytes.Clone(kept), make([]byte, n)...))
@@ -162,6 +163,7 @@ func endVectors(b *builder, add add) {
 	add("damaged: journal", "half of a sector of the last batch is zeros", sectors(next(start), next(start)+sectorSize/2))
 	add("damaged: journal", "a bit is flipped in the last batch", flip(whole, next(start)+10, 2))
 	add("damaged: journal", "a bit is flipped in the head of the last batch", flip(whole, start+3, 2))
+	add("damaged: journal", "the last byte of the last batch is another", append(bytes.Clone(whole[:len(whole)-1]), 1))
 	add("damaged: journal", "something behind the end that is no batch", append(bytes.Clone(whole), bytes.Repeat([]byte("x"), 100)...))
 	room := func(b []byte) []byte { return append(bytes.Clone(b), make([]byte, 5000)...) }
 	add("whole 9 2 0", "there is room behind the last batch", room(whole))

@@ -28,6 +28,7 @@ type file interface {
 	Size() (int64, error)
 	Truncate(size int64) error
 	Sync() error
+	SyncData() error // Sync, but for what no reader needs, such as the time of a write
 	Close() error
 }
 

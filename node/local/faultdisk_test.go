@@ -254,6 +254,9 @@ func (f *faultFile) Sync() error {
 	return nil
 }
 
+// SyncData makes the length durable too, as far as readers need it.
+func (f *faultFile) SyncData() error { return f.Sync() }
+
 func (f *faultFile) Close() error { return nil }
 
 // left is what is on the disk when only some of the dirty sectors have reached

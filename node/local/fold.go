@@ -280,6 +280,11 @@ func (j *journal) adopt(fr *fresh) error {
 			return err
 		}
 	}
+	if j.keep > 0 {
+		if err := j.giveUpRoom(); err != nil {
+			return err
+		}
+	}
 	if err := j.keepOld(); err != nil {
 		return err
 	}
@@ -295,7 +300,7 @@ func (j *journal) adopt(fr *fresh) error {
 		err = j.tell("zone.adopt", 0)
 	}
 	j.file.Close()
-	j.file, j.size, j.lineage, fr.taken = fr.file, fr.size, fr.of, true
+	j.file, j.size, j.room, j.lineage, fr.taken = fr.file, fr.size, 0, fr.of, true
 	j.foldAt.Store(foldSize(fr.base))
 	if err != nil {
 		j.zone.Close() // it would go on with the journal of a file that is gone

@@ -50,6 +50,7 @@ type journal struct {
 	file    file
 	size    int64  // of what is known to be on the disk
 	next    uint64 // number of the change that is written next
+	room    int64  // what is written up to here does not make the file longer
 	batch   []byte // memory for the one that is written
 
 	// Held while a fresh file is written and takes its place, and while clients are
@@ -71,12 +72,12 @@ type journal struct {
 	hole     bool   // a change was staged whose number will not come
 	closing  bool
 	late     [2]chan struct{} // closed when those who came while it was the second have waited for too long
-	wake     chan struct{} // run has something to do
-	grown    chan struct{} // folder has
-	behind   chan struct{} // follow has
-	done     chan struct{} // run has ended
-	folded   chan struct{} // folder has ended
-	followed chan struct{} // follow has ended
+	wake     chan struct{}    // run has something to do
+	grown    chan struct{}    // folder has
+	behind   chan struct{}    // follow has
+	done     chan struct{}    // run has ended
+	folded   chan struct{}    // folder has ended
+	followed chan struct{}    // follow has ended
 }
 
 // newJournal goes on with the file f that the zone has opened.
@@ -107,7 +108,7 @@ func (j *journal) end() int64 {
 // where a reader sees it and a power cut takes it away; syncing again does not
 // help, since the system may take the pages for written. So it is written anew.
 func (j *journal) settle(last int64) error {
-	if err := j.file.Truncate(j.size); err != nil {
+	if err := j.giveUpRoom(); err != nil {
 		return err
 	}
 	for part := make([]byte, min(partSize, j.size-last)); last > 0 && last < j.size; {
@@ -170,6 +171,11 @@ func (j *journal) close() {
 		ch.done <- refuseEnded()
 	}
 	j.mark(j.next - 1)
+	if j.room > j.size {
+		if err := j.giveUpRoom(); err != nil {
+			j.log.Warn("snapshot file not shortened", "error", err)
+		}
+	}
 	if err := j.file.Close(); err != nil {
 		j.log.Error("snapshot file not closed", "error", err)
 	}

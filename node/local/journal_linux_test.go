@@ -362,12 +362,15 @@ func TestCutFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s.Close() // there is no room in it then
 	whole := size()
+	s = open(t, cfg)
+	unlock(t, s)
 	if err := put(t.Context(), s, "3", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	cut := size() - 1
 	s.Close()
+	cut := size() - 1
 	for ; cut > whole; cut -= 7 {
 		if err := os.Truncate(path, cut); err != nil {
 			t.Fatal(err)

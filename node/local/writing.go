@@ -110,14 +110,12 @@ func (j *journal) append(batch []*change) error {
 		b = append(b, st.entry...)
 		takes = takes || st.takes
 	}
+	b = sealBatch(b)
 	if j.batch = b; cap(b) > maxBatch {
 		j.batch = nil
 	}
-	if _, err := j.file.WriteAt(sealBatch(b), j.size); err != nil {
+	if err := j.writeDurably(b); err != nil {
 		return err
-	}
-	if err := j.file.Sync(); err != nil {
-		return &syncError{err}
 	}
 	last := batch[len(batch)-1].seq
 	j.size += int64(len(b))
@@ -143,6 +141,33 @@ func (j *journal) append(batch []*change) error {
 	}
 	j.answer(batch, nil)
 	return nil
+}
+
+// room is what is written behind a batch that makes the file longer. The next ones go there:
+// a disk that need not write down another length is done a third sooner.
+var room [256 << 10]byte
+
+// writeDurably writes b behind what is in the file.
+func (j *journal) writeDurably(b []byte) error {
+	sync := j.file.SyncData
+	if _, err := j.file.WriteAt(b, j.size); err != nil {
+		return err
+	}
+	if end := j.size + int64(len(b)); end > j.room {
+		sync = j.file.Sync
+		n, _ := j.file.WriteAt(room[:], end) // as much as the disk has
+		j.room = end + int64(n)
+	}
+	if err := sync(); err != nil {
+		return &syncError{err}
+	}
+	return nil
+}
+
+// giveUpRoom leaves nothing in the file behind what is known to be on the disk.
+func (j *journal) giveUpRoom() error {
+	j.room = 0
+	return j.file.Truncate(j.size)
 }
 
 // commit has the zone commit what is on the disk, if it was not told already.
@@ -199,7 +224,7 @@ func (j *journal) undo(batch []*change, cause error) {
 	j.mu.Unlock()
 
 	refusal := refuseDisk(cause)
-	err := j.file.Truncate(j.size)
+	err := j.giveUpRoom()
 	if err == nil {
 		err = j.file.Sync()
 	}
@@ -220,10 +245,14 @@ func (j *journal) undo(batch []*change, cause error) {
 
 // refuseDisk says what a failed write means to the asker: nothing was changed.
 func refuseDisk(err error) *protocol.Response {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
+	if isFull(err) {
 		return protocol.Refuse(protocol.Status_NO_SPACE, "the disk is full; nothing was changed")
 	}
 	return protocol.Refuse(protocol.Status_INTERNAL, "the disk failed; nothing was changed")
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
 func kick(c chan struct{}) {

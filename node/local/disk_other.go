@@ -1,0 +1,5 @@
+//go:build !linux
+
+package local
+
+func (f systemFile) SyncData() error { return f.Sync() }
