@@ -416,7 +416,7 @@ func TestCutFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.WriteAt([]byte{0xff}, whole-1)
+	f.WriteAt([]byte{0xfe}, whole-1)
 	f.Close()
 	before := size()
 	s = open(t, cfg)
