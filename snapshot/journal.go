@@ -40,33 +40,21 @@ func newJournal(k *Keys, file [idSize]byte, base int64, tag [tagSize]byte, secti
 	return &Journal{keys: k, file: file, base: base, first: tag, last: tag, sections: sections, touched: map[vault.ID]bool{}}
 }
 
-// Seal returns what to append to the file for the change, in the order of the
-// changes' numbers.
-func (j *Journal) Seal(c *vault.Change) ([]byte, error) {
-	out, err := j.begin()
+// Seal returns what to append to the file for each change, in the order of the
+// changes' numbers. What is sealed together costs less: the key's traces are erased once.
+func (j *Journal) Seal(changes ...*vault.Change) ([][]byte, error) {
+	head, err := j.begin()
 	if err != nil {
 		return nil, err
 	}
-	parts := byClient(c.Edits)
-	for _, edits := range parts {
-		j.touched[edits[0].Client] = true
-	}
+	entries := make([][]byte, len(changes))
 	j.withKey(func(key *[32]byte) {
-		e := entry{sequence: c.Sequence, parts: make([]part, len(parts))}
-		b := j.parts[:0]
-		for i, edits := range parts {
-			p, nonce, at := partOf(edits), partNonce(j.n, i), len(b)
-			b = slices.Grow(appendEdits(b, edits), tagSize)
-			p.sealed = primitive.ChaChaSeal(b[at:at], key, &nonce, b[at:], p.client[:])
-			b = b[:at+len(p.sealed)]
-			e.parts[i] = p
+		for i, c := range changes {
+			entries[i] = j.sealChange(key, head, c)
+			head = nil
 		}
-		j.parts = spare(b)
-		plain := appendEntry(j.plain[:0], &e)
-		j.plain = spare(plain)
-		out = j.seal(key, out, plain)
 	})
-	return out, nil
+	return entries, nil
 }
 
 // spare is b for another entry, unless it is a large one.
@@ -102,6 +90,25 @@ func (j *Journal) withKey(f func(key *[32]byte)) {
 			return nil
 		})
 	})
+}
+
+// sealChange appends the entry of a change.
+func (j *Journal) sealChange(key *[32]byte, out []byte, c *vault.Change) []byte {
+	parts := byClient(c.Edits)
+	e := entry{sequence: c.Sequence, parts: make([]part, len(parts))}
+	b := j.parts[:0]
+	for i, edits := range parts {
+		p, nonce, at := partOf(edits), partNonce(j.n, i), len(b)
+		b = slices.Grow(appendEdits(b, edits), tagSize)
+		p.sealed = primitive.ChaChaSeal(b[at:at], key, &nonce, b[at:], p.client[:])
+		b = b[:at+len(p.sealed)]
+		e.parts[i] = p
+		j.touched[p.client] = true
+	}
+	j.parts = spare(b)
+	plain := appendEntry(j.plain[:0], &e)
+	j.plain = spare(plain)
+	return j.seal(key, out, plain)
 }
 
 // seal appends an entry with this plaintext.
@@ -147,6 +154,9 @@ func partOf(edits []*vault.Edit) part {
 
 // Tag identifies the journal's end: what the next entry authenticates.
 func (j *Journal) Tag() [16]byte { return j.last }
+
+// EntryTag is the Tag behind an entry that [Journal.Seal] has returned.
+func EntryTag(sealed []byte) [16]byte { return [16]byte(sealed[len(sealed)-tagSize:]) }
 
 // Restart begins anew behind the entry that ends with this tag: entries sealed
 // since are not in the file, or not wholly, and their key is not used again.

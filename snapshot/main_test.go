@@ -227,11 +227,11 @@ func seal(t testing.TB, j *Journal, c *vault.Change) []byte {
 
 func sealed(t testing.TB, j *Journal, c *vault.Change) []byte {
 	t.Helper()
-	b, err := j.Seal(c)
+	entries, err := j.Seal(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return entries[0]
 }
 
 // batch is what the writer of a file puts around entries that it writes at once.

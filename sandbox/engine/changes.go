@@ -1,13 +1,14 @@
 package engine
 
 import (
-	"context"
+	"cmp"
 	"slices"
 	"sync"
 
 	"github.com/stronghold-go/stronghold/procedures"
 	"github.com/stronghold-go/stronghold/protocol"
 	"github.com/stronghold-go/stronghold/sandbox/memory"
+	"github.com/stronghold-go/stronghold/snapshot"
 	"github.com/stronghold-go/stronghold/vault"
 )
 
@@ -18,61 +19,105 @@ type end struct {
 	change *vault.Change
 }
 
-// change stages what f does and puts the sealed entry into resp. Changes are
-// sealed in the order of their numbers, since each entry authenticates the one
-// before it.
+// change stages what f does, and says so in resp. The entry follows: see seal.
 func (e *Engine) change(resp *protocol.Response, f func(*vault.Tx) error) error {
 	e.journal.Lock()
 	defer e.journal.Unlock()
 	c, err := e.state.DB.Stage(f)
-	if err != nil {
+	if err != nil || c == nil { // nothing to write
 		return err
 	}
-	if c == nil {
-		return nil // nothing to write
-	}
-	before := e.state.Journal.Tag()
-	entry, err := e.state.Journal.Seal(c)
-	if err != nil {
-		e.state.DB.Abort(c.Sequence)
-		return err
-	}
-	e.ends = append(e.ends, end{c.Sequence, before, c})
-	if e.folding != nil {
-		e.folding.since = append(e.folding.since, c)
-	}
-	resp.Change = &protocol.Change{Sequence: c.Sequence, Entry: entry, Takes: c.Takes()}
+	resp.Change = &protocol.Change{Sequence: c.Sequence, Takes: c.Takes(), Entry: []byte{}}
+	e.unsealed = append(e.unsealed, c)
+	e.sealTo = append(e.sealTo, resp.Change)
 	return nil
 }
 
-// stage does requests as if each came by itself: the answers say what became of each.
-func (e *Engine) stage(req *protocol.Request) (*protocol.Response, error) {
-	resp := &protocol.Response{Results: make([]*protocol.Response, len(req.Steps))}
-	for i, step := range req.Steps {
-		var err error
-		if resp.Results[i], err = e.Handle(context.Background(), step); err != nil {
-			return nil, err
-		}
-	}
-	return resp, nil
+// lockJournal locks the journal for what depends on where it ends: all that is staged
+// is in it then.
+func (e *Engine) lockJournal() {
+	e.journal.Lock()
+	e.sealStaged() // or forgets it, which whoever has staged it will see
 }
 
-// serveStage is stage for an encoded request, and gives an encoded answer. It needs
-// little memory, and the same for each.
+// sealStaged seals what is staged, in the order of the changes' numbers, since each entry
+// authenticates the one before it. If that fails nothing of it has happened.
+func (e *Engine) sealStaged() error {
+	if len(e.unsealed) == 0 {
+		return nil
+	}
+	before := e.state.Journal.Tag()
+	entries, err := e.state.Journal.Seal(e.unsealed...)
+	if err != nil {
+		e.state.DB.Abort(e.unsealed[0].Sequence)
+	}
+	for i, entry := range entries {
+		c := e.unsealed[i]
+		e.sealTo[i].Entry = entry
+		e.ends = append(e.ends, end{c.Sequence, before, c})
+		if e.folding != nil {
+			e.folding.since = append(e.folding.since, c)
+		}
+		before = snapshot.EntryTag(entry)
+	}
+	clear(e.unsealed)
+	clear(e.sealTo)
+	e.unsealed, e.sealTo = e.unsealed[:0], e.sealTo[:0]
+	return err
+}
+
+// isStaged says whether an answer has a change whose entry follows.
+func isStaged(resp *protocol.Response) bool {
+	return resp.Change != nil && resp.Change.Entry != nil && len(resp.Change.Entry) == 0
+}
+
+// seal sees to it that the changes in answers have their entries. One that has none
+// becomes a refusal.
+func (e *Engine) seal(answers []*protocol.Response) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	err := errLocked
+	if e.state != nil {
+		e.journal.Lock()
+		err = cmp.Or(e.sealStaged(), errBusy) // busy: somebody else has failed to seal it
+		e.journal.Unlock()
+	}
+	for i, r := range answers {
+		if isStaged(r) {
+			answers[i] = refuse(err)
+		}
+	}
+}
+
+// stage does requests as if each came by itself: the answers say what became of each.
+func (e *Engine) stage(n int, step func(int) (*protocol.Request, error)) ([]*protocol.Response, error) {
+	answers := make([]*protocol.Response, n)
+	for i := range answers {
+		req, err := step(i)
+		if err != nil {
+			return nil, err
+		}
+		answers[i] = e.handle(req)
+	}
+	e.seal(answers)
+	return answers, nil
+}
+
+// serveStage is zone.stage for an encoded request, and gives an encoded answer. It needs
+// little memory, and the same for each step.
 func (e *Engine) serveStage(s *protocol.Staging) ([]byte, error) {
 	if err := e.commitBefore(s.Durable); err != nil {
 		return protocol.Marshal(refuse(err))
 	}
+	answers, err := e.stage(s.Len(), s.Step)
+	if err != nil {
+		return nil, err
+	}
 	out, err := protocol.Marshal(&protocol.Response{Status: protocol.Status_OK})
-	out = slices.Grow(out, s.Len()*resultRoom)
-	for i := 0; i < s.Len() && err == nil; i++ {
-		step, failed := s.Step(i)
-		if failed != nil {
-			return nil, failed
-		}
-		resp, failed := e.Handle(context.Background(), step)
-		if failed != nil {
-			return nil, failed
+	out = slices.Grow(out, len(answers)*resultRoom)
+	for _, resp := range answers {
+		if err != nil {
+			break
 		}
 		out, err = protocol.AppendResult(out, resp)
 		resp.Reset()
@@ -142,7 +187,7 @@ func (e *Engine) commitBefore(seq uint64) error {
 
 // abort forgets all changes from seq on: they are not on the disk.
 func (e *Engine) abort(seq uint64) (*protocol.Response, error) {
-	e.journal.Lock()
+	e.lockJournal()
 	defer e.journal.Unlock()
 	for i, end := range e.ends {
 		if end.seq >= seq {

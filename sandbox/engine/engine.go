@@ -45,11 +45,13 @@ type Engine struct {
 	bringing sync.Mutex
 	opening  *opening // a snapshot that is being brought
 
-	journal sync.Mutex // changes are staged and sealed in the order of their numbers
-	ends    []end      // where the journal ended before each change that is not committed
-	folding *folding   // a file that is being given out; set with both locks
-	loading *loading   // clients that are being brought
-	folds   sync.Mutex // one step of a file at a time; taken before journal
+	journal  sync.Mutex         // changes are staged and sealed in the order of their numbers
+	unsealed []*vault.Change    // staged, and not sealed yet
+	sealTo   []*protocol.Change // where their entries go
+	ends     []end              // where the journal ended before each change that is sealed and not committed
+	folding  *folding           // a file that is being given out; set with both locks
+	loading  *loading           // clients that are being brought
+	folds    sync.Mutex         // one step of a file at a time; taken before journal
 
 	renewal *renewal // for the next file that is given out
 
@@ -97,15 +99,26 @@ func (e *Engine) answer(ctx context.Context, req *protocol.Request) (*protocol.R
 // Handle answers req. It trusts that the asker may ask; what a request must look
 // like it checks itself.
 func (e *Engine) Handle(_ context.Context, req *protocol.Request) (*protocol.Response, error) {
+	resp := e.handle(req)
+	if !isStaged(resp) {
+		return resp, nil
+	}
+	answer := []*protocol.Response{resp}
+	e.seal(answer)
+	return answer[0], nil
+}
+
+// handle is Handle up to the entry of what has changed.
+func (e *Engine) handle(req *protocol.Request) *protocol.Response {
 	if refusal := protocol.Check(req, protocol.DoorZone); refusal != nil {
-		return refusal, nil
+		return refusal
 	}
 	resp, err := e.dispatch(req)
 	if err != nil {
-		return refuse(err), nil
+		return refuse(err)
 	}
 	resp.Status = protocol.Status_OK
-	return resp, nil
+	return resp
 }
 
 func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
@@ -123,7 +136,8 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 	case "zone.open":
 		return e.open(req)
 	case "zone.stage":
-		return e.stage(req)
+		answers, err := e.stage(len(req.Steps), func(i int) (*protocol.Request, error) { return req.Steps[i], nil })
+		return &protocol.Response{Results: answers}, err
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()

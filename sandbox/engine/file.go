@@ -233,7 +233,7 @@ func (e *Engine) beginFold() {
 	e.giveUp()
 	state := e.state
 	state.DB.Sweep() // what has expired is not written again
-	e.journal.Lock()
+	e.lockJournal()
 	view := state.DB.Freeze()
 	rest := state.Journal.Rest()
 	f := &folding{carried: view.Sequence, keys: state.Keys, header: state.Header}
@@ -281,14 +281,14 @@ func (e *Engine) carry() (*protocol.Response, error) {
 		f.since[0] = nil
 		f.since = f.since[1:]
 		e.journal.Unlock()
-		entry, err := f.journal.Seal(c)
+		entries, err := f.journal.Seal(c)
 		if err != nil {
 			f.close()
 			e.setFolding(nil)
 			return nil, err
 		}
 		f.carried = c.Sequence
-		resp.Snapshot = append(resp.Snapshot, entry...)
+		resp.Snapshot = append(resp.Snapshot, entries[0]...)
 		if len(resp.Snapshot) >= PartSize {
 			resp.More = true
 			return resp, nil
@@ -301,7 +301,7 @@ func (e *Engine) carry() (*protocol.Response, error) {
 func (e *Engine) adopt() (*protocol.Response, error) {
 	e.folds.Lock()
 	defer e.folds.Unlock()
-	e.journal.Lock()
+	e.lockJournal()
 	defer e.journal.Unlock()
 	f := e.folding
 	if f == nil || !f.whole || len(e.ends) > 0 || f.carried != e.state.DB.Sequence() {

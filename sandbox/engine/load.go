@@ -24,7 +24,7 @@ func (e *Engine) load(req *protocol.Request) (*protocol.Response, error) {
 		if err != nil || len(ids) == 0 {
 			return new(protocol.Response), err
 		}
-		e.journal.Lock()
+		e.lockJournal()
 		rest := e.state.Journal.Rest()
 		e.journal.Unlock()
 		l := new(loading)
