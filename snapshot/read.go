@@ -27,8 +27,8 @@ type State struct {
 	Journal   *Journal
 	Base      int64 // bytes of the file before its journal
 	Last      int64 // where the journal's last batch begins; 0: it has none
-	Length    int64 // bytes of the file that were read; what follows them was cut short
-	Recovered bool  // the file ended within an entry: the state is the one before it
+	Length    int64 // bytes of the file that hold it; what follows them was cut short, or is room
+	Recovered bool  // the file ended within a batch: the state is the one before it
 	records   *memory.Secret
 }
 

@@ -18,7 +18,7 @@ import (
 type Verified struct {
 	Size      int64  // of the file, in bytes
 	Base      int64  // of the state in it; behind that is the journal
-	Length    int64  // of both; what is behind them was cut short
+	Length    int64  // of both; what is behind them was cut short, or is room for more
 	Recovered bool   // it was
 	Changes   uint64 // number of the last change
 	lineage   []byte

@@ -27,7 +27,7 @@ func (e *Engine) change(resp *protocol.Response, f func(*vault.Tx) error) error 
 	if err != nil || c == nil { // nothing to write
 		return err
 	}
-	resp.Change = &protocol.Change{Sequence: c.Sequence, Takes: c.Takes(), Entry: []byte{}}
+	resp.Change = &protocol.Change{Sequence: c.Sequence, Takes: c.Takes(), Entry: []byte{}} // none yet
 	e.unsealed = append(e.unsealed, c)
 	e.sealTo = append(e.sealTo, resp.Change)
 	return nil
@@ -66,24 +66,19 @@ func (e *Engine) sealStaged() error {
 	return err
 }
 
-// isStaged says whether an answer has a change whose entry follows.
-func isStaged(resp *protocol.Response) bool {
-	return resp.Change != nil && resp.Change.Entry != nil && len(resp.Change.Entry) == 0
-}
-
 // seal sees to it that the changes in answers have their entries. One that has none
 // becomes a refusal.
 func (e *Engine) seal(answers []*protocol.Response) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	err := errLocked
-	if e.state != nil {
-		e.journal.Lock()
-		err = cmp.Or(e.sealStaged(), errBusy) // busy: somebody else has failed to seal it
-		e.journal.Unlock()
+	if e.state == nil { // nor was it there before
+		return
 	}
+	e.journal.Lock()
+	defer e.journal.Unlock()
+	err := cmp.Or(e.sealStaged(), errBusy) // busy: somebody else has failed to
 	for i, r := range answers {
-		if isStaged(r) {
+		if r.Change != nil && r.Change.Entry != nil && len(r.Change.Entry) == 0 {
 			answers[i] = refuse(err)
 		}
 	}

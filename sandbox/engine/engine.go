@@ -100,7 +100,7 @@ func (e *Engine) answer(ctx context.Context, req *protocol.Request) (*protocol.R
 // like it checks itself.
 func (e *Engine) Handle(_ context.Context, req *protocol.Request) (*protocol.Response, error) {
 	resp := e.handle(req)
-	if !isStaged(resp) {
+	if resp.Change == nil {
 		return resp, nil
 	}
 	answer := []*protocol.Response{resp}

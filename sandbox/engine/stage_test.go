@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
 )
 
 func together(all ...*protocol.Request) *protocol.Request {
@@ -13,14 +14,44 @@ func together(all ...*protocol.Request) *protocol.Request {
 	return req
 }
 
+// served has a zone.stage answered as it comes over the pipe.
+func served(t testing.TB, e *Engine, req *protocol.Request) *protocol.Response {
+	t.Helper()
+	b, err := protocol.Marshal(&protocol.Request{Id: protocol.NewID(), Operation: req.Operation})
+	for _, step := range req.Steps {
+		var in []byte
+		if in, err = protocol.Marshal(step); err != nil {
+			t.Fatal(err)
+		}
+		b = protocol.AppendStep(b, in)
+	}
+	if _, ok := protocol.ReadStaging(b); !ok {
+		t.Fatal("it does not go step by step")
+	}
+	b, err = e.Serve(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp := new(protocol.Response)
+	if err := protocol.Unmarshal(b, resp); err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
 // What is staged together is answered as if each had come by itself, in its order: a
 // refusal is that of one. Their entries are a file.
 func TestStage(t *testing.T) {
+	t.Run("decoded", func(t *testing.T) { testStage(t, ask) })
+	t.Run("served", func(t *testing.T) { testStage(t, served) })
+}
+
+func testStage(t *testing.T, do func(testing.TB, *Engine, *protocol.Request) *protocol.Response) {
 	e, file := opened(t)
 	seed := bytes.Repeat([]byte{7}, 32)
 	imported := sealFor(t, e, &protocol.Request{Operation: "key.import", Location: at(t, "c/v/imported"), Kind: protocol.Ed25519}, string(seed))
 	put := &protocol.Request{Operation: "store.put", Location: at(t, "c/key"), Value: []byte("value")}
-	resp := ok(t, e, together(generate(t, "c/v/one"), put, imported,
+	resp := do(t, e, together(generate(t, "c/v/one"), put, imported,
 		generate(t, "c/v/one"), // there already, though nobody else sees it
 		&protocol.Request{Operation: "record.revoke", Location: at(t, "c/v/absent")},
 		&protocol.Request{Operation: "key.generate", Location: at(t, "c/v/new"), Kind: "rsa"},
@@ -56,6 +87,49 @@ func TestStage(t *testing.T) {
 		}
 		if r := ok(t, e, &protocol.Request{Operation: "store.get", Location: at(t, "c/key")}); string(r.Value) != "value" {
 			t.Errorf("%s: %q", what, r.Value)
+		}
+	}
+}
+
+// If what is staged cannot be sealed, nothing of it has happened; what needs no sealing has.
+func TestStageNotSealed(t *testing.T) {
+	e, file := opened(t)
+	put := func(key string, session bool) *protocol.Request {
+		return &protocol.Request{Operation: "store.put", Location: at(t, "c/"+key), Value: []byte("value"), Session: session}
+	}
+	var all []*memory.Secret
+	for size := e.arena.Size(); size >= 1; size /= 2 {
+		for {
+			s, err := e.arena.New(size)
+			if err != nil {
+				break
+			}
+			all = append(all, s)
+		}
+	}
+	requests := func() *protocol.Request {
+		return together(put("one", false), put("of the session", true), put("two", false))
+	}
+	for _, resp := range []*protocol.Response{served(t, e, requests()), ask(t, e, requests())} {
+		want(t, resp.Results[0], protocol.Status_NO_SPACE)
+		want(t, resp.Results[1], protocol.Status_OK)
+		want(t, resp.Results[2], protocol.Status_NO_SPACE)
+	}
+	want(t, ask(t, e, put("alone", false)), protocol.Status_NO_SPACE)
+	if len(e.ends) != 0 || len(e.unsealed) != 0 {
+		t.Errorf("%d changes are staged, and %d not sealed", len(e.ends), len(e.unsealed))
+	}
+	for _, s := range all {
+		s.Destroy()
+	}
+	resp := served(t, e, requests())
+	if first, second := resp.Results[0].Change, resp.Results[2].Change; first.GetSequence() != 1+e.state.DB.Sequence() || second.GetSequence() != first.Sequence+1 {
+		t.Fatalf("the changes %v and %v", first, second)
+	}
+	again := opens(t, append(file, inBatch(append(resp.Results[0].Change.Entry, resp.Results[2].Change.Entry...))...))
+	for _, key := range []string{"one", "two"} {
+		if r := ok(t, again, &protocol.Request{Operation: "store.get", Location: at(t, "c/"+key)}); string(r.Value) != "value" {
+			t.Errorf("%s: %q", key, r.Value)
 		}
 	}
 }
