@@ -50,11 +50,11 @@ func zeros(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 // isRoom says whether nothing more is to be read, or zeros.
 func (in *blocks) isRoom() bool {
 	for {
-		b, err := in.r.Peek(1)
-		if err != nil {
+		if _, err := in.r.Peek(1); err != nil {
 			return err == io.EOF
 		}
-		if b, _ = in.r.Peek(in.r.Buffered()); !zeros(b) {
+		b, _ := in.r.Peek(in.r.Buffered())
+		if !zeros(b) {
 			return false
 		}
 		in.r.Discard(len(b))

@@ -18,9 +18,12 @@ func together(all ...*protocol.Request) *protocol.Request {
 func served(t testing.TB, e *Engine, req *protocol.Request) *protocol.Response {
 	t.Helper()
 	b, err := protocol.Marshal(&protocol.Request{Id: protocol.NewID(), Operation: req.Operation})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, step := range req.Steps {
-		var in []byte
-		if in, err = protocol.Marshal(step); err != nil {
+		in, err := protocol.Marshal(step)
+		if err != nil {
 			t.Fatal(err)
 		}
 		b = protocol.AppendStep(b, in)
