@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -540,6 +541,7 @@ func (s *suite) fold(t testing.TB) (file []byte) {
 // inBatch is what a node appends for an answer's change.
 func inBatch(entry []byte) []byte {
 	crc := func(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+	entry = append(slices.Clone(entry), 0xFF)
 	b := binary.BigEndian.AppendUint64([]byte("B"), uint64(4+len(entry)))
 	b = binary.BigEndian.AppendUint32(b, crc(b))
 	return append(binary.BigEndian.AppendUint32(b, crc(entry)), entry...)
