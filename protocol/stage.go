@@ -44,11 +44,11 @@ type Staging struct {
 // ReadStaging reads b up to the steps. It reports false for every other request, and for
 // a zone.stage that Unmarshal or Check would refuse, or that is odd about anything.
 func ReadStaging(b []byte) (*Staging, bool) {
-	s := new(Staging)
 	d := decoder{b: b}
 	if name, ok := d.head(); !ok || name != stage {
 		return nil, false
 	}
+	s := new(Staging)
 	d.b = bytes.Clone(d.b) // what is decoded are pieces of it
 	for len(d.b) > 0 && !d.failed {
 		switch d.tag() {

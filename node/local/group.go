@@ -74,11 +74,11 @@ func (j *journal) stageGroup(group []*change) ([]*protocol.Response, error) {
 	if err != nil {
 		return answers, err
 	}
-	size := 0
+	size := protocol.StepHead // as much is told besides
 	for _, ch := range group {
-		size += len(ch.req) + protocol.StepHead
+		size += protocol.StepHead + len(ch.req)
 	}
-	b = slices.Grow(b, size+protocol.StepHead)
+	b = slices.Grow(b, size)
 	for _, ch := range group {
 		b = protocol.AppendStep(b, ch.req)
 	}

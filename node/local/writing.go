@@ -245,14 +245,10 @@ func (j *journal) undo(batch []*change, cause error) {
 
 // refuseDisk says what a failed write means to the asker: nothing was changed.
 func refuseDisk(err error) *protocol.Response {
-	if isFull(err) {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		return protocol.Refuse(protocol.Status_NO_SPACE, "the disk is full; nothing was changed")
 	}
 	return protocol.Refuse(protocol.Status_INTERNAL, "the disk failed; nothing was changed")
-}
-
-func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
 func kick(c chan struct{}) {
