@@ -114,7 +114,10 @@ func (a *app) printVerified(file string, v *local.Verified, more map[string]any)
 		return a.printJSON(out)
 	}
 	end := "whole"
-	if v.Recovered {
+	switch room := v.Size - v.Length; {
+	case !v.Recovered && room > 0: // it was copied from a node that has it open
+		end = fmt.Sprintf("whole, with room for %d bytes more", room)
+	case v.Recovered:
 		end = fmt.Sprintf("cut short after %d bytes: the state is the one before", v.Length)
 	}
 	rows := [][]string{{"size", fmt.Sprintf("%d bytes, %d of them the journal", v.Size, v.Length-v.Base)}, {"changes", fmt.Sprint(v.Changes)}, {"end", end}}
