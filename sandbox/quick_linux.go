@@ -59,6 +59,10 @@ func quickPair() (*quickLane, end, error) {
 	return q, zone, nil
 }
 
+// maxLone is the largest request, of those whose answer must be known, that is taken for that of one caller. A larger
+// one is of several, who work while the zone does: it had better do so on another processor.
+const maxLone = 1 << 10
+
 func (q *quickLane) open(z *Zone, in, out sequence) {
 	q.z = z
 	q.in = opener{sequence: in, r: rawReader(q.r)}
@@ -85,7 +89,9 @@ func (q *quickLane) try(ctx context.Context, request []byte, on bool) (answer []
 		q.shared = shared
 		q.choice.Break()
 	}
-	if n := q.choice.Next(time.Now()); n != processor.None {
+	if on && len(request) > maxLone {
+		q.choice.Break()
+	} else if n := q.choice.Next(time.Now()); n != processor.None {
 		if n != q.zone {
 			q.zone = n
 			q.b = appendPiece(q.b, q.lastID, kindMove, 4, binary.LittleEndian.AppendUint32(nil, uint32(n)))
