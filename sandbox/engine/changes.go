@@ -109,16 +109,18 @@ func (e *Engine) serveStage(s *protocol.Staging) ([]byte, error) {
 		return nil, err
 	}
 	out, err := protocol.Marshal(&protocol.Response{Status: protocol.Status_OK})
+	if err != nil {
+		return nil, err
+	}
 	out = slices.Grow(out, len(answers)*resultRoom)
 	for _, resp := range answers {
-		if err != nil {
-			break
+		if out, err = protocol.AppendResult(out, resp); err != nil {
+			return nil, err
 		}
-		out, err = protocol.AppendResult(out, resp)
 		resp.Reset()
 		responses.Put(resp)
 	}
-	return out, err
+	return out, nil
 }
 
 // resultRoom is about what a result takes that has a small change in it, in bytes.
