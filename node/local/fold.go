@@ -280,11 +280,6 @@ func (j *journal) adopt(fr *fresh) error {
 			return err
 		}
 	}
-	if j.keep > 0 {
-		if err := j.giveUpRoom(); err != nil {
-			return err
-		}
-	}
 	if err := j.keepOld(); err != nil {
 		return err
 	}
@@ -316,6 +311,9 @@ func (j *journal) adopt(fr *fresh) error {
 func (j *journal) keepOld() error {
 	if j.keep == 0 {
 		return nil
+	}
+	if err := j.giveUpRoom(); err != nil {
+		return err
 	}
 	for n := j.keep; n > 1; n-- {
 		if err := j.disk.Rename(keptName(j.path, n-1), keptName(j.path, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
