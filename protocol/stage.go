@@ -94,7 +94,14 @@ func (s *Staging) Step(i int) (*Request, error) {
 	if d.request(&s.step) {
 		return &s.step, nil
 	}
-	return &s.step, Unmarshal(s.steps[i], &s.step)
+	if err := Unmarshal(s.steps[i], &s.step); err != nil {
+		return nil, err
+	}
+	// The generated code takes the last of several operations, and only the first was looked at.
+	if op, ok := Lookup(s.step.Operation); !ok || !op.Joins() {
+		return nil, fmt.Errorf("%w: an operation that is not staged with others", ErrMalformed)
+	}
+	return &s.step, nil
 }
 
 // AppendResult appends an answer to the results of one that is encoded.

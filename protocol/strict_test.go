@@ -179,13 +179,13 @@ func TestPresence(t *testing.T) {
 // FuzzDecode: what is decoded without the generated code is what that makes of
 // it, and nothing that it, or the strictness, refuses.
 func FuzzDecode(f *testing.F) {
-	f.Fuzz(func(t *testing.T, in []byte) {
+	f.Fuzz(func(t *testing.T, input []byte) {
 		for _, m := range []proto.Message{new(Frame), new(Request), new(Response)} {
-			before := slices.Clone(in)
+			in := slices.Clone(input) // which must stay as it is: what fails is written down from there
 			if !quickly(in, m, false) {
 				continue
 			}
-			if !bytes.Equal(in, before) {
+			if !bytes.Equal(in, input) {
 				t.Fatal("the input was changed")
 			}
 			want := m.ProtoReflect().New().Interface()
@@ -200,7 +200,6 @@ func FuzzDecode(f *testing.F) {
 			if !proto.Equal(m, want) {
 				t.Fatal("it is still in the input")
 			}
-			copy(in, before)
 		}
 	})
 }
