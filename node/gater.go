@@ -16,7 +16,7 @@ func (g gater) InterceptPeerDial(id peer.ID) bool { return g.knows(id) }
 
 func (g gater) InterceptAddrDial(id peer.ID, _ ma.Multiaddr) bool { return g.knows(id) }
 
-// InterceptAccept cannot know yet who comes; the resource manager counts them.
+// InterceptAccept cannot know yet who comes; strangers counts them.
 func (g gater) InterceptAccept(network.ConnMultiaddrs) bool { return true }
 
 func (g gater) InterceptSecured(dir network.Direction, id peer.ID, addrs network.ConnMultiaddrs) bool {
@@ -32,7 +32,9 @@ func (g gater) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) 
 // connected closes the connection of a peer that was removed while it shook
 // hands: after the gater saw it, and before there was a connection to close.
 func (n *Node) connected(_ network.Network, c network.Conn) {
+	n.strangers.saw(c.RemotePeer(), c.RemoteMultiaddr())
 	if !n.known.Load().has(c.RemotePeer()) {
+		n.strangers.forget(c.RemotePeer())
 		go c.Close()
 	}
 }

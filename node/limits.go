@@ -20,7 +20,9 @@ type Limits struct {
 	Conns           int           // connections in all; 4096
 	ConnsPerPeer    int           // 8
 	ConnsPerIP      int           // from one IPv4 address or IPv6 /56; 1024: a fleet may stand behind one NAT
-	Handshakes      int           // connections that have not proven who they are; 512
+	Handshakes      int           // connections that have not proven who they are; 512. A quarter is kept for where known peers were seen
+	HandshakesPerIP int           // of those from one IPv4 address or IPv6 /64; 16
+	HandshakeTime   time.Duration // for each; 5 s
 	DialsPerSecond  int           // new connections from one address, after a burst of 512; 50
 	StreamsPerPeer  int           // that a peer may have open; 16
 	InFlight        int           // requests of one stream under way; 64
@@ -37,6 +39,8 @@ func (l Limits) withDefaults() Limits {
 		ConnsPerPeer:    cmp.Or(l.ConnsPerPeer, 8),
 		ConnsPerIP:      cmp.Or(l.ConnsPerIP, 1024),
 		Handshakes:      cmp.Or(l.Handshakes, 512),
+		HandshakesPerIP: cmp.Or(l.HandshakesPerIP, 16),
+		HandshakeTime:   cmp.Or(l.HandshakeTime, 5*time.Second),
 		DialsPerSecond:  cmp.Or(l.DialsPerSecond, 50),
 		StreamsPerPeer:  cmp.Or(l.StreamsPerPeer, 16),
 		InFlight:        cmp.Or(l.InFlight, protocol.DefaultInFlight),

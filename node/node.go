@@ -28,9 +28,11 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/gologshim"
+	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
+	"go.uber.org/fx"
 
 	"github.com/stronghold-go/stronghold/permissions"
 	"github.com/stronghold-go/stronghold/protocol"
@@ -71,11 +73,12 @@ type Node struct {
 	dialTimeout time.Duration
 	grace       time.Duration
 
-	id     peer.ID
-	host   host.Host
-	known  atomic.Pointer[book] // read without a lock: the gater asks for every connection
-	bookMu sync.Mutex           // held while known is replaced
-	addMu  sync.Mutex           // held while a peer is added
+	id        peer.ID
+	host      host.Host
+	strangers *strangers
+	known     atomic.Pointer[book] // read without a lock: the gater asks for every connection
+	bookMu    sync.Mutex           // held while known is replaced
+	addMu     sync.Mutex           // held while a peer is added
 
 	serving context.Context // ends when streams are to stop reading
 	stop    context.CancelFunc
@@ -131,6 +134,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node: limits: %w", err)
 	}
+	n.strangers = newStrangers(resources, n.limits)
 	quietLibp2p()
 	n.host, err = libp2p.New(
 		libp2p.Identity(key),
@@ -138,7 +142,8 @@ func New(cfg Config) (*Node, error) {
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Security(noise.ID, noise.New),
 		libp2p.Muxer(muxer()),
-		libp2p.ResourceManager(resources),
+		libp2p.ResourceManager(n.strangers),
+		libp2p.WithFxOption(fx.Supply([]upgrader.Option{upgrader.WithAcceptTimeout(n.limits.HandshakeTime)})),
 		libp2p.ConnectionManager(connmgr.NullConnMgr{}), // the default cuts off all but 192 peers
 		libp2p.ConnectionGater(gater{n}),
 		libp2p.WithDialTimeout(n.dialTimeout),

@@ -71,6 +71,7 @@ func (n *Node) peersChanged() {
 		for _, text := range p.Addresses {
 			if _, addr, err := parseAddress(text); err == nil && addr != nil {
 				store.AddAddr(id, addr, peerstore.PermanentAddrTTL)
+				n.strangers.saw(id, addr)
 			}
 		}
 	}
@@ -79,6 +80,7 @@ func (n *Node) peersChanged() {
 			continue
 		}
 		store.ClearAddrs(id)
+		n.strangers.forget(id)
 		n.log.Info("peer removed", "peer", id.String())
 		n.start(func() { n.disconnect(id) }) // a closing node disconnects everybody
 	}

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -199,14 +203,14 @@ func (r *remote) close() {
 
 // open makes a stream to a peer, or finds out why there can be none.
 func (n *Node) open(ctx context.Context, id peer.ID) (network.Stream, error) {
-	if s, ok := n.host.Network().(*swarm.Swarm); ok {
-		s.Backoff().Clear(id) // whoever asks again may have mended what was wrong
-	}
 	old := n.host.Network().ConnsToPeer(id)
 	s, err := n.openOnce(ctx, id)
 	open := func(c network.Conn) bool { return !c.IsClosed() }
 	if err != nil && len(old) > 0 && !slices.ContainsFunc(old, open) {
 		// It failed on connections that had died unnoticed, which says nothing about the peer.
+		s, err = n.openOnce(ctx, id)
+	}
+	for pause := firstPause; cutOff(err) && pause <= lastPause && sleep(ctx, pause/2+rand.N(pause)); pause *= 2 {
 		s, err = n.openOnce(ctx, id)
 	}
 	switch {
@@ -219,7 +223,34 @@ func (n *Node) open(ctx context.Context, id peer.ID) (network.Stream, error) {
 	return nil, err
 }
 
+// A peer that hangs up in the middle of a handshake may have too many of them from this
+// address: many nodes behind one address come back at once when that does. They try
+// again, each after pauses of its own, of about so long.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 800 * time.Millisecond
+)
+
+// cutOff says whether a connection came about and ended before both ends were proven.
+func cutOff(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, ErrNoAnswer) && (errors.Is(err, io.EOF) || errors.As(err, &op) && op.Op != "dial")
+}
+
+// sleep says whether ctx lets it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 func (n *Node) openOnce(ctx context.Context, id peer.ID) (network.Stream, error) {
+	if s, ok := n.host.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(id) // whoever asks again may have mended what was wrong
+	}
 	if err := n.host.Connect(ctx, peer.AddrInfo{ID: id}); err != nil {
 		return nil, fmt.Errorf("%w: %w", undialled(err), err)
 	}
