@@ -2,5 +2,5 @@
 
 package itest
 
-// cgo says that the program these tests build has a zone without its filter.
+// cgo says that the program these tests build has a C library in it.
 const cgo = true

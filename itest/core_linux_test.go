@@ -14,7 +14,7 @@ import (
 // is, and a node that crashes leaves none. Where one is taken of it, it holds what
 // TestNoSecretIsLeftInMemory searches.
 func TestNoSecretInACore(t *testing.T) {
-	needFilteredNode(t)
+	needMemory(t)
 	t.Setenv("GOTRACEBACK", "crash") // has a Go program leave a core, and print its registers
 	h := newHunt(t)
 	h.bringSecrets()

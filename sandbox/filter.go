@@ -35,12 +35,13 @@ const (
 const (
 	retKillProcess = 0x80000000
 	retAllow       = 0x7fff0000
+	retErrno       = 0x00050000 // in the lower half, which
 )
 
 // compile turns rules into the program that the kernel runs before every system call of a zone: is the architecture
 // ours, which number is it, do the arguments pass. Numbers of the x32 ABI have bit 30 set and no rule has.
 func compile(rules []Rule, arch architecture, fds descriptors) ([]bpf.RawInstruction, error) {
-	var kill, allow bpf.Instruction = bpf.RetConstant{Val: retKillProcess}, bpf.RetConstant{Val: retAllow}
+	var kill bpf.Instruction = bpf.RetConstant{Val: retKillProcess}
 	prog := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: offArch, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: arch.audit, SkipTrue: 1},
@@ -52,7 +53,11 @@ func compile(rules []Rule, arch architecture, fds descriptors) ([]bpf.RawInstruc
 		for _, a := range r.Args {
 			body = append(body, checkArg(a, fds)...)
 		}
-		body = append(body, allow)
+		verdict := uint32(retAllow)
+		if r.Errno != 0 {
+			verdict = retErrno | r.Errno
+		}
+		body = append(body, bpf.RetConstant{Val: verdict})
 		if len(body) > 255 {
 			return nil, fmt.Errorf("sandbox: internal error: the rule for %s has %d instructions", r.Name, len(body))
 		}

@@ -24,8 +24,8 @@ const (
 // landlockAll takes every right to files and TCP from every thread. Not with the library of the Landlock project,
 // which brings C code into builds with cgo.
 func landlockAll() (note string, err error) {
-	if unfiltered == cgoBuild {
-		return "", fmt.Errorf("not in a build with cgo, where threads cannot be told")
+	if iscgo {
+		return "", fmt.Errorf("not in a build with cgo, where the runtime cannot have every thread make a call")
 	}
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {

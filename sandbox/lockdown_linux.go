@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,8 +74,25 @@ func lockDown(pipes int) []Layer {
 			n:          uint32(pipes),
 			event:      uint32(event),
 		}))
+		if filter.Active {
+			filter.Note = failing(buildRules)
+		}
 	}
 	return []Layer{limits, landlock, privileges, filter}
+}
+
+// failing names the calls that fail instead of ending the zone.
+func failing(rules []Rule) string {
+	var names []string
+	for _, r := range rules {
+		if r.Errno != 0 {
+			names = append(names, r.Name+" "+unix.ErrnoName(unix.Errno(r.Errno)))
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return "fail and do not end it, for the C library: " + strings.Join(names, ", ")
 }
 
 // installFilter puts the filter on every thread of the process.
@@ -83,7 +101,7 @@ func installFilter(fds descriptors) error {
 	if !ok {
 		return fmt.Errorf("no rules for %s", runtime.GOARCH)
 	}
-	prog, err := compile(rules, arch, fds)
+	prog, err := compile(buildRules, arch, fds)
 	if err != nil {
 		return err
 	}

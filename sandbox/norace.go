@@ -2,4 +2,4 @@
 
 package sandbox
 
-const raceEnabled = false
+const unfiltered = ""

@@ -2,13 +2,14 @@ package sandbox
 
 import "slices"
 
-// A Rule allows one system call to a zone on Linux. What has no rule, and what does not pass the checks of its rule,
-// ends the process.
+// A Rule allows one system call to a zone on Linux, or has it fail. What has no rule, and what does not pass the checks
+// of its rule, ends the process.
 type Rule struct {
 	Name  string
 	AMD64 uint32 // its number; the two architectures have little in common
 	ARM64 uint32
 	Args  []Arg  // all of them must hold
+	Errno uint32 // if not zero, the call does nothing and fails with it: for who asks and can do without
 	Why   string // where the name does not tell
 }
 
@@ -36,10 +37,11 @@ const (
 )
 
 const (
-	cloneThread  = 0x50f00                       // VM|FS|FILES|SIGHAND|SYSVSEM|THREAD: a thread and nothing else
-	cloneThread2 = 0x80000 | 0x100000 | 0x200000 // SETTLS, PARENT_SETTID, CHILD_CLEARTID: how it is set up
-	readWrite    = 0x1 | 0x2                     // PROT_READ|PROT_WRITE
-	noFile       = 0xffffffff                    // -1, of which the check sees 32 bits
+	cloneThread   = 0x50f00                       // VM|FS|FILES|SIGHAND|SYSVSEM|THREAD: a thread and nothing else
+	cloneThread2  = 0x80000 | 0x100000 | 0x200000 // SETTLS, PARENT_SETTID, CHILD_CLEARTID: how it is set up
+	cloneDetached = 0x400000
+	readWrite     = 0x1 | 0x2  // PROT_READ|PROT_WRITE
+	noFile        = 0xffffffff // -1, of which the check sees 32 bits
 )
 
 // rules is what the runtime of Go 1.26 needs to compute, collect garbage, start threads and wait. The set was found
@@ -84,6 +86,45 @@ var rules = []Rule{
 	{Name: "getrandom", AMD64: 318, ARM64: 278},
 }
 
-// Rules returns the system calls that a zone may make on Linux. All others end it, and so do those of a foreign
-// architecture or of the x32 ABI.
-func Rules() []Rule { return slices.Clone(rules) }
+// Errors that calls fail with (asm-generic/errno-base.h, errno.h).
+const (
+	errnoAccess = 13 // EACCES
+	errnoNoCall = 38 // ENOSYS
+)
+
+// cRules is what a C library needs besides, in a build with cgo, where it starts the threads and has memory of its own. A
+// name that rules has too is wider here. Found as rules was, with glibc 2.36 and musl 1.2, but for what is named of another.
+var cRules = []Rule{
+	{Name: "clone", AMD64: 56, ARM64: 220,
+		Args: []Arg{{0, Covers, []uint64{cloneThread}}, {0, Within, []uint64{cloneThread | cloneThread2 | cloneDetached}}},
+		Why:  "as without cgo; musl sets a flag that the kernel ignores"},
+	{Name: "madvise", AMD64: 28, ARM64: 233, Args: []Arg{{2, OneOf, []uint64{4, 8, 14, 15, 16, 25, 102, 103}}},
+		Why: "GUARD_INSTALL, GUARD_REMOVE besides: stacks of threads, since glibc 2.42"},
+	{Name: "brk", AMD64: 12, ARM64: 214, Why: "malloc; it moves the end of the heap, which is never executable"},
+	{Name: "set_robust_list", AMD64: 273, ARM64: 99, Why: "every new thread"},
+	{Name: "rseq", AMD64: 334, ARM64: 293, Why: "every new thread"},
+	{Name: "clone3", AMD64: 435, ARM64: 435, Errno: errnoNoCall,
+		Why: "its flags lie in memory, where a filter cannot see them; told that there is no such call, the library makes do with clone"},
+	{Name: "openat", AMD64: 257, ARM64: 56, Errno: errnoAccess, Why: "malloc asks for the number of processors and goes on without"},
+	{Name: "sched_getaffinity", AMD64: 204, ARM64: 123, Errno: errnoAccess, Why: "as openat"},
+}
+
+// buildRules is what a zone of this build may do.
+var buildRules = func() []Rule {
+	if iscgo {
+		return withC()
+	}
+	return rules
+}()
+
+// withC is both lists as one.
+func withC() []Rule {
+	narrow := func(r Rule) bool {
+		return slices.ContainsFunc(cRules, func(c Rule) bool { return c.Name == r.Name })
+	}
+	return slices.Concat(slices.DeleteFunc(slices.Clone(rules), narrow), cRules)
+}
+
+// Rules returns the system calls that a zone of this build may make on Linux, or that fail and leave it alive. All others
+// end it, and so do those of a foreign architecture or of the x32 ABI. A build with cgo has a few more than one without.
+func Rules() []Rule { return slices.Clone(buildRules) }

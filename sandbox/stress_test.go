@@ -20,7 +20,7 @@ import (
 )
 
 // Everything that a runtime does by itself or for a handler, at once and for a while: what the filter must let through.
-// Run it with -long on every new release of Go.
+// Run it with -long on every new release of Go, in a build with cgo too.
 
 type stressCounts struct{ signs, hashes, panics, threads, collections, timers, secrets, stacks, finalizers atomic.Uint64 }
 

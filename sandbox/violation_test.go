@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -66,9 +67,21 @@ func needFilter(t testing.TB) {
 
 const minusOne = ^uintptr(0)
 
-// Every kind of thing that a zone may not do ends it, and its parent is told why.
+// failingInC are the violations that a build with cgo lives through: what the C library asks for and does without.
+var failingInC = map[string]string{
+	"open a file":              "permission denied",
+	"open a file, from Go":     "permission denied",
+	"clone3":                   "function not implemented",
+	"affinity, by the runtime": "<nil>", // the runtime takes it that there is one processor
+	"affinity":                 "permission denied",
+}
+
+// Every kind of thing that a zone may not do ends it, or fails, and its parent is told why.
 func TestViolations(t *testing.T) {
 	needFilter(t)
+	if iscgo != cgoBuild {
+		t.Errorf("a build with cgo: %v, and C in it: %v", cgoBuild, iscgo)
+	}
 	for _, tt := range []struct {
 		name    string
 		request []byte
@@ -132,6 +145,7 @@ func TestViolations(t *testing.T) {
 		{"another personality", syscallRequest(unix.SYS_PERSONALITY, 0xffffffff)},
 		{"futex of another kind", syscallRequest(unix.SYS_FUTEX, 0, 6)},
 		{"affinity of another", syscallRequest(unix.SYS_SCHED_SETAFFINITY, 1, 8, 0)},
+		{"affinity", syscallRequest(unix.SYS_SCHED_GETAFFINITY, 0, 8, 0)},
 		{"affinity, by the runtime", []byte("runtime.SetDefaultGOMAXPROCS")},
 		{"a number that is none", syscallRequest(100_000)},
 		{"x32", syscallRequest(unix.SYS_GETPID | 1<<30)},
@@ -143,6 +157,15 @@ func TestViolations(t *testing.T) {
 			}
 			z := start(t, Config{Name: "violations", Workers: 1})
 			got, err := z.Call(context.Background(), tt.request)
+			if want := failingInC[tt.name]; iscgo && want != "" {
+				if text := fmt.Sprint(err); !strings.HasSuffix(text, want) {
+					t.Errorf("answered %x, %s", got, text)
+				}
+				if _, err := z.Call(context.Background(), syscallRequest(unix.SYS_GETTID)); err != nil {
+					t.Errorf("and then: %v", err)
+				}
+				return
+			}
 			var ended *EndedError
 			if !errors.As(err, &ended) || ended.Reason != ReasonFilter || ended.Signal != syscall.SIGSYS {
 				t.Fatalf("answered %x, %v", got, err)

@@ -95,7 +95,11 @@ func (a *app) printLayers(layers []layerJSON, running, ok bool, failure string) 
 	advised := map[string]bool{}
 	for _, l := range layers {
 		if l.Active {
-			fmt.Fprintf(&b, "  + %s\n", l.Name)
+			b.WriteString("  + " + l.Name)
+			if l.Note != "" {
+				b.WriteString(" (" + printable(l.Note) + ")")
+			}
+			b.WriteString("\n")
 			continue
 		}
 		fmt.Fprintf(&b, "  - %s is missing: %s\n", l.Name, printable(dash(l.Note)))

@@ -46,6 +46,9 @@ A home that exists is left as it is. The new node's peer id goes to stdout.`,
 		if err := noHomeYet(ctx, cfg); err != nil {
 			return err
 		}
+		if zone, err := local.Posture(ctx); err == nil { // else Init tells
+			a.warnUnfiltered(zone)
+		}
 		passphrase, err := a.passphrase(ctx, true)
 		if err != nil {
 			return err

@@ -45,7 +45,7 @@ func adviceOn(system string, l *protocol.Layer) advice {
 	// The notes are those of sandbox.
 	switch {
 	case strings.Contains(l.Note, "a build with cgo"):
-		return advice{"this shnode was built with C, and threads and system calls of C's own are not to be held in: CGO_ENABLED=0 go build ./cmd/shnode", true}
+		return advice{"this shnode was built with C; one without it has this layer too: CGO_ENABLED=0 go build ./cmd/shnode. The syscall filter alone keeps files and the network away", true}
 	case strings.Contains(l.Note, "a build with the race detector"):
 		return advice{"this shnode was built for tests: build it without -race", true}
 	}
@@ -75,4 +75,16 @@ func layersOf(z *protocol.Zone) (layers []layerJSON, ok bool) {
 		ok = ok && !a.problem
 	}
 	return layers, ok
+}
+
+// warnUnfiltered tells a person who is about to trust a zone with secrets that it
+// has no filter, on a system where a zone of another build would. Of other systems
+// doctor tells.
+func (a *app) warnUnfiltered(z *protocol.Zone) {
+	for _, l := range z.GetLayers() {
+		if l.Name == "syscall filter" && !l.Active && runtime.GOOS == "linux" {
+			a.warnf("the zone runs without its syscall filter: %s", printable(dash(l.Note)))
+			a.hint(adviceOn(runtime.GOOS, l).hint)
+		}
+	}
 }

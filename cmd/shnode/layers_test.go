@@ -32,10 +32,9 @@ func TestAdvice(t *testing.T) {
 		}
 	}
 	for note, want := range map[string]string{
-		"a build with cgo, whose C library makes system calls of its own": "CGO_ENABLED=0",
-		"not in a build with cgo, where threads cannot be told":           "CGO_ENABLED=0",
-		"a build with the race detector":                                  "without -race",
-		"no such system call":                                             "seccomp",
+		"not in a build with cgo, where the runtime cannot have every thread make a call": "CGO_ENABLED=0",
+		"a build with the race detector": "without -race",
+		"no such system call":            "seccomp",
 	} {
 		if a := adviceOn("linux", &protocol.Layer{Name: "syscall filter", Note: note}); !strings.Contains(a.hint, want) || !a.problem {
 			t.Errorf("%s: %+v", note, a)

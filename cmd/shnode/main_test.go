@@ -38,11 +38,12 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "terminate": terminate, "envfile": envfile,
 		},
+		Condition:           func(cond string) (bool, error) { return raceEnabled && cond == "race", nil },
 		RequireExplicitExec: true,
 	}
 	if raceEnabled {
 		// It makes a password hash take ten times as long. Without it all of them run.
-		params.Dir, params.Files = "", []string{filepath.Join("testdata", "peer.txtar")}
+		params.Dir, params.Files = "", []string{filepath.Join("testdata", "peer.txtar"), filepath.Join("testdata", "unfiltered.txtar")}
 	}
 	testscript.Run(t, params)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stronghold-go/stronghold/node/control"
 	"github.com/stronghold-go/stronghold/node/local"
+	"github.com/stronghold-go/stronghold/protocol"
 )
 
 // loopback is where a node listens that was not told: peers on this machine
@@ -99,6 +100,12 @@ func (a *app) serve(ctx context.Context, home string, listen func(local.Settings
 	}
 	// Last: the zone, when nobody asks it any more.
 	defer func() { err = errors.Join(err, n.close()) }()
+
+	st, err := protocol.Client{H: n.Local()}.Status(ctx)
+	if err != nil {
+		return err
+	}
+	a.warnUnfiltered(st.Zone)
 
 	l, err := control.Listen(home)
 	if err != nil {

@@ -266,6 +266,7 @@ func (a *app) unlock(ctx context.Context, c protocol.Client) error {
 		a.talkf("it is unlocked already; no passphrase was looked at")
 		return a.printIf(map[string]bool{"locked": false})
 	}
+	a.warnUnfiltered(s.Zone)
 	passphrase, err := a.passphrase(ctx, false)
 	if err != nil {
 		return err
