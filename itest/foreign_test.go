@@ -6,11 +6,13 @@ import (
 	"crypto/pbkdf2"
 	"crypto/sha512"
 	"os"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/snapshot/rust"
 )
 
 // foreign is a file that a release of wallet.rs has written, its password, and
@@ -168,28 +170,84 @@ func (s *suite) fetch(t testing.TB, req *protocol.Request) []byte {
 
 func testRecordType(t *testing.T, s *suite) {
 	raw := bytes.Repeat([]byte{8}, 32)
-	typed := func(loc *protocol.Location, kind string) *protocol.Request {
-		return &protocol.Request{Operation: "record.type", Location: loc, Kind: kind}
-	}
 	loc := s.at("records", "main")
+	s.want(t, protocol.Status_NOT_FOUND, typing(s.at("records", "none"), protocol.Seed))
 	s.want(t, protocol.Status_OK, s.write(t, loc, protocol.Data, raw))
+	s.wantInvalid(t, "kind", typing(loc, "untyped"))
+	if s.door == protocol.DoorPeer { // whoever wrote it has said what it is: TestPeerTypes has the others
+		s.want(t, protocol.Status_WRONG_KIND, typing(loc, protocol.Ed25519))
+		for field, set := range map[string]func(*protocol.Request){"overwrite": func(r *protocol.Request) { r.Overwrite = true },
+			"untyped": func(r *protocol.Request) { r.Untyped = true }} {
+			req := typing(loc, protocol.Ed25519)
+			set(req)
+			s.wantInvalid(t, field, req)
+		}
+		return
+	}
+	untyped := typing(loc, protocol.Ed25519)
+	untyped.Untyped = true
+	s.want(t, protocol.Status_WRONG_KIND, untyped)
 	want := ed25519.NewKeyFromSeed(raw).Public().(ed25519.PublicKey)
-	if resp := s.want(t, protocol.Status_OK, typed(loc, protocol.Ed25519)); resp.Kind != protocol.Ed25519 || !want.Equal(ed25519.PublicKey(resp.PublicKey)) {
+	if resp := s.want(t, protocol.Status_OK, typing(loc, protocol.Ed25519)); resp.Kind != protocol.Ed25519 || resp.PublicKey != nil {
 		t.Errorf("typed as %v", resp)
 	}
 	s.sign(t, loc, want, []byte("by what was bytes"))
-	s.want(t, protocol.Status_WRONG_KIND, typed(loc, protocol.Seed)) // what it is is known
-	s.want(t, protocol.Status_NOT_FOUND, typed(s.at("records", "none"), protocol.Seed))
-	s.wantInvalid(t, "kind", typed(loc, "untyped"))
+	s.want(t, protocol.Status_WRONG_KIND, typing(loc, protocol.Seed)) // what it is is known
 	short := s.at("records", "short")
 	s.want(t, protocol.Status_OK, s.write(t, short, protocol.Data, raw[:5]))
 	for _, kind := range []string{protocol.Ed25519, protocol.Seed, protocol.Extended, protocol.Mnemonic} {
-		s.wantInvalid(t, "kind", typed(short, kind))
+		s.wantInvalid(t, "kind", typing(short, kind))
 	}
 	seed := s.at("records", "seed")
 	s.want(t, protocol.Status_OK, s.write(t, seed, protocol.Data, raw))
-	s.want(t, protocol.Status_OK, typed(seed, protocol.Seed))
+	s.want(t, protocol.Status_OK, typing(seed, protocol.Seed))
 	if resp := s.want(t, protocol.Status_OK, derive(seed, s.at("records", "derived"), "m/0'")); !slip10(raw, 0).Equal(ed25519.PublicKey(resp.PublicKey)) {
 		t.Error("derived another key")
+	}
+}
+
+func typing(loc *protocol.Location, kind string) *protocol.Request {
+	return &protocol.Request{Operation: "record.type", Location: loc, Kind: kind}
+}
+
+// TestPeerTypes: a peer says what an imported record is if he may use and write it. He is told
+// no public half, and nothing that he does loses bytes, in a pipeline neither.
+func TestPeerTypes(t *testing.T) {
+	a, b := newPair(t)
+	unlock(t, b.node.Local())
+	local := &suite{target: &target{handler: b.node.Local(), door: protocol.DoorLocal, node: b}, Client: b.local(), client: "app"}
+	peer := &suite{target: &target{handler: a.node.Remote("b"), door: protocol.DoorPeer, node: b}, client: "app"}
+	seed := strings.Repeat("s", 32)
+	old := &rust.State{Clients: []rust.Client{{ID: rust.ClientID([]byte("app")), Vaults: []rust.Vault{{ID: rust.VaultID([]byte("keys")), Records: []rust.Record{
+		oldRecord("keys", "short", seed), oldRecord("keys", "long", seed+"and a chain code"), oldRecord("keys", "other", seed)}}}}}}
+	if resp := local.bringFile(t, encode(t, old), protocol.MaxPart, oldPassword, nil); resp.Status != protocol.Status_OK {
+		t.Fatal(resp)
+	}
+	local.want(t, protocol.Status_OK, local.write(t, local.at("keys", "data"), protocol.Data, []byte(seed+"and what is dear to somebody")))
+	for rights, want := range map[string]protocol.Status{`"use"`: protocol.Status_DENIED, `"write", "list"`: protocol.Status_DENIED, `"use", "write"`: protocol.Status_OK} {
+		local.want(t, protocol.Status_OK, &protocol.Request{Operation: "policy.apply", Text: "[[allow]]\npeers = [\"a\"]\nops = [" + rights + "]\non = [\"app/keys/*\"]\n"})
+		if resp := peer.want(t, want, typing(peer.at("keys", "short"), protocol.Ed25519)); resp.PublicKey != nil {
+			t.Errorf("with %s he is told %v", rights, resp)
+		}
+		if want == protocol.Status_DENIED {
+			continue
+		}
+		for name, want := range map[string]protocol.Status{"data": protocol.Status_WRONG_KIND, "long": protocol.Status_EXISTS} {
+			peer.want(t, want, typing(peer.at("keys", name), protocol.Ed25519))
+			step := typing(peer.at("keys", name), protocol.Ed25519)
+			step.Id = protocol.NewID()
+			peer.want(t, want, &protocol.Request{Operation: "pipeline.run", Steps: []*protocol.Request{step}})
+		}
+		// What it is he may say, where that loses nothing.
+		peer.want(t, protocol.Status_OK, typing(peer.at("keys", "long"), protocol.Data))
+		peer.want(t, protocol.Status_OK, typing(peer.at("keys", "other"), protocol.AES256))
+	}
+	for name, size := range map[string]int{"data": 60, "long": 48} { // all of it is there
+		loc := local.at("keys", name)
+		local.want(t, protocol.Status_INVALID, typing(loc, protocol.AES256))
+		local.want(t, protocol.Status_EXISTS, typing(loc, protocol.Ed25519))
+		if size <= 64 {
+			local.want(t, protocol.Status_OK, typing(loc, protocol.Seed))
+		}
 	}
 }

@@ -229,14 +229,16 @@ func testOldFiles(t *testing.T, s *suite) {
 	}
 
 	// What they are is said, where it fits.
-	typing := func(loc *protocol.Location, kind string) *protocol.Request {
-		return &protocol.Request{Operation: "record.type", Location: loc, Kind: kind}
-	}
 	for kind, name := range map[string]string{protocol.Ed25519: "short", protocol.Seed: "short", protocol.Extended: "ed", protocol.Mnemonic: "ed", protocol.Data: "empty"} {
 		s.wantInvalid(t, "kind", typing(s.at("keys", name), kind))
 	}
 	for _, name := range []string{"ed", "long"} {
-		if r := s.want(t, protocol.Status_OK, typing(s.at("keys", name), protocol.Ed25519)); r.Kind != protocol.Ed25519 || !bytes.Equal(r.PublicKey, key.Public().(ed25519.PublicKey)) {
+		req := typing(s.at("keys", name), protocol.Ed25519)
+		if name == "long" {
+			s.want(t, protocol.Status_EXISTS, req)
+			req.Overwrite = true
+		}
+		if r := s.want(t, protocol.Status_OK, req); r.Kind != protocol.Ed25519 {
 			t.Errorf("%s: %v", name, r)
 		}
 		if r := s.want(t, protocol.Status_OK, sign(s.at("keys", name))); !bytes.Equal(r.Signature, ed25519.Sign(key, []byte("m"))) {
@@ -344,9 +346,6 @@ func testOldFiles(t *testing.T, s *suite) {
 
 // testTyped says what records are that nobody imported: those of any bytes.
 func testTyped(t *testing.T, s *suite) {
-	typing := func(loc *protocol.Location, kind string) *protocol.Request {
-		return &protocol.Request{Operation: "record.type", Location: loc, Kind: kind}
-	}
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	loc := s.at("records", "data")
 	s.want(t, protocol.Status_NOT_FOUND, typing(loc, protocol.Ed25519))
@@ -355,7 +354,10 @@ func testTyped(t *testing.T, s *suite) {
 	s.wantInvalid(t, "kind", typing(loc, protocol.Mnemonic))
 	s.wantInvalid(t, "location", typing(s.in("records"), protocol.Data))
 	s.want(t, protocol.Status_OK, typing(loc, protocol.Data))
-	if r := s.want(t, protocol.Status_OK, typing(loc, protocol.Ed25519)); r.Kind != protocol.Ed25519 {
+	s.want(t, protocol.Status_EXISTS, typing(loc, protocol.Ed25519)) // 32 of its bytes would be lost
+	lossy := typing(loc, protocol.Ed25519)
+	lossy.Overwrite = true
+	if r := s.want(t, protocol.Status_OK, lossy); r.Kind != protocol.Ed25519 {
 		t.Errorf("typed as %v", r)
 	}
 	s.sign(t, loc, key.Public().(ed25519.PublicKey), []byte("a message"))

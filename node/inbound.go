@@ -153,8 +153,17 @@ func (n *Node) answer(ctx context.Context, who *asker, req *protocol.Request) (r
 	if isListing(op) {
 		return outward(op, n.list(ctx, rules, who.name, op, req))
 	}
+	asGuest(req)
 	answer, err := n.local.Handle(ctx, req)
 	return outwardSteps(req, outward(op, protocol.Answer(req, answer, err)))
+}
+
+// asGuest has req do what a peer may do with it, and no more.
+func asGuest(req *protocol.Request) {
+	req.Untyped = req.Operation == "record.type"
+	for _, step := range req.Steps {
+		asGuest(step)
+	}
 }
 
 // outwardSteps is outward for the results of a pipeline's steps.

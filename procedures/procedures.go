@@ -7,6 +7,7 @@
 package procedures
 
 import (
+	"crypto/subtle"
 	"errors"
 	"fmt"
 
@@ -115,21 +116,30 @@ func Import(arena *memory.Arena, kind vault.Kind, raw []byte) (*Made, error) {
 	return fillSecret(arena, kind, len(raw), func(b []byte) ([]byte, error) { copy(b, raw); return nil, nil })
 }
 
+// ErrLoses means that a record would lose bytes that nobody could make again.
+var ErrLoses = errors.New("procedures: the record has more bytes than its kind keeps")
+
 // Retype makes a record of the kind from an untyped one, or from one of any
 // bytes: what it is was known to the program that wrote it, and to nobody here.
-// The bytes must fit, as in [Import]. An Ed25519 key takes the first 32 and
-// leaves the others, as the Rust Stronghold did.
-func Retype(arena *memory.Arena, is vault.Kind, secret []byte, kind vault.Kind) (*Made, error) {
+// The bytes must fit, as in [Import]. An Ed25519 key takes the first 32, as the
+// Rust Stronghold did. It is [ErrLoses] if there are others than its public half,
+// unless lose says that they may go.
+func Retype(arena *memory.Arena, is vault.Kind, secret []byte, kind vault.Kind, lose bool) (*Made, error) {
 	if is != vault.Untyped && is != vault.Data {
 		return nil, ErrKind
 	}
+	var rest []byte
 	if kind == vault.Ed25519 && len(secret) > ed25519Seed {
-		secret = secret[:ed25519Seed]
+		secret, rest = secret[:ed25519Seed], secret[ed25519Seed:]
 	}
 	m, err := Import(arena, kind, secret)
 	var input *InputError
 	if errors.As(err, &input) && input.Field == "secret" {
 		err = &InputError{"kind", "the record does not fit: it " + input.Reason}
+	}
+	if err == nil && len(rest) > 0 && !lose && subtle.ConstantTimeCompare(rest, m.Public) == 0 {
+		m.Secret.Destroy()
+		return nil, ErrLoses
 	}
 	return m, err
 }

@@ -88,6 +88,7 @@ func present(r *Request) (s fieldSet) {
 	s.put(75, r.IfVersion != 0)
 	s.put(76, len(r.Prefix) > 0)
 	s.put(77, r.Session)
+	s.put(90, r.Untyped)
 	return s
 }
 

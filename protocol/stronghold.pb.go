@@ -380,9 +380,10 @@ type Request struct {
 	SkipLarge bool   `protobuf:"varint,37,opt,name=skip_large,json=skipLarge,proto3" json:"skip_large,omitempty"` // leave out what is larger than its limit
 	Cost      uint32 `protobuf:"varint,33,opt,name=cost,proto3" json:"cost,omitempty"`                            // scrypt, log2 N
 	// Of records.
-	Flags   []string    `protobuf:"bytes,70,rep,name=flags,proto3" json:"flags,omitempty"`     // what it may be used for
-	Wrapped []byte      `protobuf:"bytes,71,opt,name=wrapped,proto3" json:"wrapped,omitempty"` // a key, wrapped under another
-	Within  []*Location `protobuf:"bytes,72,rep,name=within,proto3" json:"within,omitempty"`   // list only what lies at or below one of these, or load only these clients; local door only
+	Flags   []string    `protobuf:"bytes,70,rep,name=flags,proto3" json:"flags,omitempty"`      // what it may be used for
+	Wrapped []byte      `protobuf:"bytes,71,opt,name=wrapped,proto3" json:"wrapped,omitempty"`  // a key, wrapped under another
+	Within  []*Location `protobuf:"bytes,72,rep,name=within,proto3" json:"within,omitempty"`    // list only what lies at or below one of these, or load only these clients; local door only
+	Untyped bool        `protobuf:"varint,90,opt,name=untyped,proto3" json:"untyped,omitempty"` // only a record of which nobody has said what it is; the node says so for a peer
 	// Of a store.
 	IfAbsent  bool   `protobuf:"varint,73,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`    // write only where nothing is
 	IfValue   []byte `protobuf:"bytes,74,opt,name=if_value,json=ifValue,proto3,oneof" json:"if_value,omitempty"`  // only if this is the value there
@@ -699,6 +700,13 @@ func (x *Request) GetWithin() []*Location {
 		return x.Within
 	}
 	return nil
+}
+
+func (x *Request) GetUntyped() bool {
+	if x != nil {
+		return x.Untyped
+	}
+	return false
 }
 
 func (x *Request) GetIfAbsent() bool {
@@ -3090,7 +3098,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\x82\r\n" +
+	"\b_version\"\x9c\r\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -3133,7 +3141,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04cost\x18! \x01(\rR\x04cost\x12\x14\n" +
 	"\x05flags\x18F \x03(\tR\x05flags\x12\x18\n" +
 	"\awrapped\x18G \x01(\fR\awrapped\x12/\n" +
-	"\x06within\x18H \x03(\v2\x17.stronghold.v1.LocationR\x06within\x12\x1b\n" +
+	"\x06within\x18H \x03(\v2\x17.stronghold.v1.LocationR\x06within\x12\x18\n" +
+	"\auntyped\x18Z \x01(\bR\auntyped\x12\x1b\n" +
 	"\tif_absent\x18I \x01(\bR\bifAbsent\x12\x1e\n" +
 	"\bif_value\x18J \x01(\fH\x02R\aifValue\x88\x01\x01\x12\x1d\n" +
 	"\n" +

@@ -300,7 +300,8 @@ func importedJSON(im *protocol.Imported, dry bool) any {
 }
 
 func (a *app) keyTypeCommand() *cobra.Command {
-	return &cobra.Command{
+	var overwrite bool
+	cmd := &cobra.Command{
 		Use:   "type LOC KIND",
 		Short: "say what an imported record is, so that it can be used",
 		Long: `type says what a record is that came from a file of the Rust Stronghold, which did
@@ -311,7 +312,9 @@ not keep that, or that was imported as data:
   slip10-ed25519  a private key and its chain code, 64 bytes
   data            any bytes
 
-What has a kind keeps it. An ed25519 key of more than 32 bytes loses the others.
+What has a kind keeps it. Bytes behind the 32 of an ed25519 key, and that are not
+its public half, would be lost: that takes --overwrite. On a peer, type says what
+imported records are, takes the rights to use and to write them, and loses nothing.
 The public half goes to stdout, or the location of what has none.`,
 		Example: `  shnode key type wallet/keys/main ed25519
   shnode key type wallet/rotating/@7 ed25519`,
@@ -325,14 +328,22 @@ The public half goes to stdout, or the location of what has none.`,
 			if err := checkKind(args[1]); err != nil {
 				return err
 			}
-			req := &protocol.Request{Operation: "record.type", Location: loc, Kind: args[1]}
+			req := &protocol.Request{Operation: "record.type", Location: loc, Kind: args[1], Overwrite: overwrite}
 			return a.ask(cmd.Context(), func(c protocol.Client) error {
 				resp, err := c.Do(cmd.Context(), req)
 				if err != nil {
+					err = a.hinted(err, protocol.Status_EXISTS, "--overwrite drops the bytes that the key does not keep; `shnode exec record.copy location=LOC target=OTHER` keeps them elsewhere first")
 					return a.hinted(err, protocol.Status_WRONG_KIND, "this record has a kind already: `shnode key ls` tells which")
+				}
+				if resp.Kind == protocol.Ed25519 {
+					if _, resp.PublicKey, err = c.PublicKey(cmd.Context(), loc); err != nil {
+						return err
+					}
 				}
 				return a.printMade(loc, resp)
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "also if bytes of the record are lost, for good")
+	return cmd
 }

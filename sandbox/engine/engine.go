@@ -301,6 +301,8 @@ func refuse(err error) *protocol.Response {
 		return protocol.Refuse(protocol.Status_WRONG_KIND, "its flags do not allow it")
 	case errors.Is(err, procedures.ErrKind):
 		return protocol.Refuse(protocol.Status_WRONG_KIND, "")
+	case errors.Is(err, procedures.ErrLoses):
+		return protocol.Refuse(protocol.Status_EXISTS, "it has more bytes than its kind keeps; they would be lost")
 	case errors.Is(err, vault.ErrConflict):
 		return protocol.Refuse(protocol.Status_CONFLICT, "")
 	case errors.Is(err, vault.ErrFull):

@@ -170,7 +170,11 @@ func (e *Engine) retype(req *protocol.Request) (*protocol.Response, error) {
 	err = e.state.DB.Lend(at, func(r *vault.Record, secret []byte) (err error) {
 		was = r
 		destroy(made) // of a record that was replaced meanwhile
-		made, err = procedures.Retype(e.arena, r.Kind, secret, kind)
+		made = nil
+		if req.Untyped && r.Kind != vault.Untyped {
+			return procedures.ErrKind
+		}
+		made, err = procedures.Retype(e.arena, r.Kind, secret, kind, req.Overwrite)
 		return err
 	})
 	defer func() { destroy(made) }()
@@ -180,7 +184,7 @@ func (e *Engine) retype(req *protocol.Request) (*protocol.Response, error) {
 	if at.Head {
 		at = at.Version(was.Number) // the head of a write is the next one
 	}
-	resp := &protocol.Response{Kind: procedures.KindName(made.Kind), PublicKey: made.Public}
+	resp := &protocol.Response{Kind: procedures.KindName(made.Kind)}
 	return resp, made.Secret.Use(func(b []byte) error {
 		v := vault.Value{Kind: made.Kind, Flags: was.Flags | procedures.Uses(made.Kind), Hint: was.Hint, Secret: b}
 		return e.change(resp, func(tx *vault.Tx) error {
