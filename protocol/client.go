@@ -1,7 +1,9 @@
 package protocol
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -55,10 +57,7 @@ func (c Client) GenerateKey(ctx context.Context, loc *Location, kind string, ove
 // returns its public half. The caller wipes secret.
 func (c Client) ImportKey(ctx context.Context, loc *Location, kind string, secret []byte, overwrite bool) ([]byte, error) {
 	req := &Request{Id: NewID(), Operation: "key.import", Location: loc, Kind: kind, Overwrite: overwrite}
-	if err := c.seal(ctx, req, loc, secret); err != nil {
-		return nil, err
-	}
-	resp, err := c.Do(ctx, req)
+	resp, err := c.doSealed(ctx, req, secret, nil)
 	return resp.GetPublicKey(), err
 }
 
@@ -118,10 +117,7 @@ type UnlockOptions struct {
 // UnlockWith is [Client.Unlock] with options.
 func (c Client) UnlockWith(ctx context.Context, passphrase []byte, o UnlockOptions) error {
 	req := &Request{Id: NewID(), Operation: "node.unlock", AcceptOlder: o.AcceptOlder, Within: o.Clients}
-	if err := c.seal(ctx, req, nil, passphrase); err != nil {
-		return err
-	}
-	_, err := c.Do(ctx, req)
+	_, err := c.doSealed(ctx, req, passphrase, nil)
 	return err
 }
 
@@ -137,15 +133,46 @@ func (c Client) Status(ctx context.Context) (*NodeStatus, error) {
 	return resp.GetNode(), err
 }
 
-// seal asks for the zone's key and puts secret, sealed to it, into req.
-func (c Client) seal(ctx context.Context, req *Request, loc *Location, secret []byte) error {
-	if len(secret) > MaxSecret {
-		return &Error{Status: Status_INVALID, Operation: req.Operation, Field: "secret", Detail: "too long", RequestID: req.Id}
+// doSealed is Do for a request that brings secrets, sealed to the zone's key. What is nil
+// is left out. If they do not open since the zone has another key by now, it is asked
+// once more.
+func (c Client) doSealed(ctx context.Context, req *Request, secret, passphrase []byte) (*Response, error) {
+	switch {
+	case len(secret) > MaxSecret:
+		return nil, &Error{Status: Status_INVALID, Operation: req.Operation, Field: "secret", Detail: "too long", RequestID: req.Id}
+	case len(passphrase) > MaxPassphrase:
+		return nil, &Error{Status: Status_INVALID, Operation: req.Operation, Field: "passphrase", Detail: "too long", RequestID: req.Id}
+	case secret == nil && passphrase == nil:
+		return c.Do(ctx, req)
 	}
-	resp, err := c.Do(ctx, &Request{Operation: "zone.key", Location: loc})
+	zone := func() ([]byte, error) {
+		resp, err := c.Do(ctx, &Request{Operation: "zone.key", Location: req.Location})
+		return resp.GetPublicKey(), err
+	}
+	key, err := zone()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	req.Secret, err = Seal(resp.PublicKey, req, "secret", ToZone, secret)
-	return err
+	for again := false; ; again = true {
+		if secret != nil {
+			if req.Secret, err = Seal(key, req, "secret", ToZone, secret); err != nil {
+				return nil, err
+			}
+		}
+		if passphrase != nil {
+			if req.Passphrase, err = Seal(key, req, "passphrase", ToZone, passphrase); err != nil {
+				return nil, err
+			}
+		}
+		resp, err := c.Do(ctx, req)
+		var refused *Error
+		if again || !errors.As(err, &refused) || refused.Status != Status_INVALID || refused.Field != "secret" && refused.Field != "passphrase" {
+			return resp, err
+		}
+		now, failed := zone()
+		if failed != nil || bytes.Equal(now, key) { // it was not for the key
+			return resp, err
+		}
+		key = now
+	}
 }

@@ -66,6 +66,7 @@ func AppendStep(b, step []byte) []byte {
 const (
 	stepsField   = 61
 	resultsField = 61
+	askerField   = 95
 	durableField = 53
 	durableSize  = 2 + 10 // bytes that AppendDurable appends, at most
 )

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -264,6 +265,11 @@ type row struct {
 	takes   [DoorPeer + 1]fieldSet // In, by the door it is asked at
 }
 
+// brings says whether requests of it may bring something sealed, of which the zone is told who does.
+func (o *Operation) brings() bool {
+	return slices.ContainsFunc(o.In, func(f Field) bool { return f.Name == "secret" || f.Name == "passphrase" || f.Name == "steps" })
+}
+
 // byName is the table by name.
 var byName = sync.OnceValue(func() map[string]*row {
 	m := make(map[string]*row, len(Operations))
@@ -273,6 +279,7 @@ var byName = sync.OnceValue(func() map[string]*row {
 		for _, f := range r.In {
 			n := requestFields().ByName(protoreflect.Name(f.Name)).Number()
 			r.numbers = append(r.numbers, n)
+			r.takes[DoorZone].put(askerField, r.brings())
 			for door := range r.takes {
 				r.takes[door].put(n, !(f.Inner && Door(door) != DoorZone || f.Local && Door(door) == DoorPeer))
 			}

@@ -163,6 +163,7 @@ func TestCheck(t *testing.T) {
 				takes := slices.IndexFunc(op.In, func(f Field) bool { return f.Name == name })
 				switch {
 				case slices.Contains([]string{"id", "operation", "timeout_ms", "to"}, name):
+				case name == "asker" && op.brings(): // see TestAsker
 				case takes < 0:
 					set(req, &Field{Name: name})
 					invalid("with "+name, name, req)
@@ -180,8 +181,6 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestCheckTo: a request for a peer is one that the peer would take, and a peer
-// hands none on.
 // TestDurable: what the node adds to a request it alone can add.
 func TestDurable(t *testing.T) {
 	req := request("hello")
@@ -227,6 +226,33 @@ func withoutLocal(op *Operation, req *Request) *Request {
 	return req
 }
 
+// TestAsker: only the node says who asks, and only where something sealed comes.
+func TestAsker(t *testing.T) {
+	for i := range Operations {
+		op := &Operations[i]
+		req := valid(op, true)
+		req.Asker = 1
+		if refusal := Check(req, DoorZone); op.brings() != (refusal == nil) {
+			t.Errorf("%s, at the zone's door: %v", op.Name, refusal)
+		}
+		req.HashKey = nil
+		for door := DoorLocal; door <= op.Door; door++ {
+			if refusal := Check(req, door); refusal.GetStatus() != Status_INVALID {
+				t.Errorf("%s, at the %s door: %v", op.Name, door, refusal)
+			}
+			if op.Name == "pipeline.run" {
+				step := valid(op, true)
+				step.Steps[0].Asker = 1
+				if refusal := Check(step, door); refusal.GetStatus() != Status_INVALID {
+					t.Errorf("in a step, at the %s door: %v", door, refusal)
+				}
+			}
+		}
+	}
+}
+
+// TestCheckTo: a request for a peer is one that the peer would take, and a peer
+// hands none on.
 func TestCheckTo(t *testing.T) {
 	for i := range Operations {
 		op := &Operations[i]

@@ -89,6 +89,7 @@ func present(r *Request) (s fieldSet) {
 	s.put(76, len(r.Prefix) > 0)
 	s.put(77, r.Session)
 	s.put(90, r.Untyped)
+	s.put(askerField, r.Asker != 0)
 	return s
 }
 

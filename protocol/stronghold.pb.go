@@ -405,6 +405,7 @@ type Request struct {
 	Lineage       []byte `protobuf:"bytes,50,opt,name=lineage,proto3" json:"lineage,omitempty"`                             // of what the node has written: 16 bytes, or twice as many while it changes the root key
 	Newest        uint64 `protobuf:"varint,51,opt,name=newest,proto3" json:"newest,omitempty"`                              // number of the last change that the node knows of
 	Durable       uint64 `protobuf:"varint,53,opt,name=durable,proto3" json:"durable,omitempty"`                            // with any request: changes up to this number are on the disk and to be committed before it
+	Asker         uint64 `protobuf:"varint,95,opt,name=asker,proto3" json:"asker,omitempty"`                                // with what brings something sealed: the peer who asks, by a number that the node gives him; 0: the local user
 	AcceptOlder   bool   `protobuf:"varint,52,opt,name=accept_older,json=acceptOlder,proto3" json:"accept_older,omitempty"` // open a snapshot that is older than what the node has written
 	HashKey       []byte `protobuf:"bytes,40,opt,name=hash_key,json=hashKey,proto3" json:"hash_key,omitempty"`              // of the zone that hashes for this request, X25519
 	Job           []byte `protobuf:"bytes,41,opt,name=job,proto3" json:"job,omitempty"`                                     // sealed to the zone that hashes
@@ -824,6 +825,13 @@ func (x *Request) GetNewest() uint64 {
 func (x *Request) GetDurable() uint64 {
 	if x != nil {
 		return x.Durable
+	}
+	return 0
+}
+
+func (x *Request) GetAsker() uint64 {
+	if x != nil {
+		return x.Asker
 	}
 	return 0
 }
@@ -3098,7 +3106,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\x9c\r\n" +
+	"\b_version\"\xb2\r\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -3161,7 +3169,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06device\x18\" \x01(\fR\x06device\x12\x18\n" +
 	"\alineage\x182 \x01(\fR\alineage\x12\x16\n" +
 	"\x06newest\x183 \x01(\x04R\x06newest\x12\x18\n" +
-	"\adurable\x185 \x01(\x04R\adurable\x12!\n" +
+	"\adurable\x185 \x01(\x04R\adurable\x12\x14\n" +
+	"\x05asker\x18_ \x01(\x04R\x05asker\x12!\n" +
 	"\faccept_older\x184 \x01(\bR\vacceptOlder\x12\x19\n" +
 	"\bhash_key\x18( \x01(\fR\ahashKey\x12\x10\n" +
 	"\x03job\x18) \x01(\fR\x03job\x12\x16\n" +

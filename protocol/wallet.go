@@ -11,6 +11,14 @@ type MnemonicOptions struct {
 	Overwrite  bool   // replace the record that is there
 }
 
+// passphrase is nil if there is none.
+func (o *MnemonicOptions) passphrase() []byte {
+	if len(o.Passphrase) == 0 {
+		return nil
+	}
+	return o.Passphrase
+}
+
 // GenerateMnemonic makes a mnemonic, keeps it with its seed at loc, and returns
 // its words, one space between them. They cannot be asked for again, and whoever
 // has them has the wallet: the caller shows and wipes them. It is for the local
@@ -21,15 +29,12 @@ func (c Client) GenerateMnemonic(ctx context.Context, loc *Location, o MnemonicO
 	if o.Words%3 != 0 {
 		return nil, &Error{Status: Status_INVALID, Operation: req.Operation, Field: "size", Detail: "12, 15, 18, 21 or 24 words", RequestID: req.Id}
 	}
-	if err := c.sealFields(ctx, req, nil, o.Passphrase); err != nil {
-		return nil, err
-	}
 	key, err := NewSealKey()
 	if err != nil {
 		return nil, err
 	}
 	req.ReplyKey = key.Public()
-	resp, err := c.Do(ctx, req)
+	resp, err := c.doSealed(ctx, req, nil, o.passphrase())
 	if err != nil {
 		return nil, err
 	}
@@ -40,10 +45,7 @@ func (c Client) GenerateMnemonic(ctx context.Context, loc *Location, o MnemonicO
 // its seed at loc. Words are separated by one space; the caller wipes them.
 func (c Client) RecoverMnemonic(ctx context.Context, loc *Location, words []byte, o MnemonicOptions) error {
 	req := &Request{Id: NewID(), Operation: "bip39.recover", Location: loc, Language: o.Language, Overwrite: o.Overwrite}
-	if err := c.sealFields(ctx, req, words, o.Passphrase); err != nil {
-		return err
-	}
-	_, err := c.Do(ctx, req)
+	_, err := c.doSealed(ctx, req, words, o.passphrase())
 	return err
 }
 
@@ -60,25 +62,4 @@ func (c Client) GenerateSeed(ctx context.Context, loc *Location, size int, overw
 func (c Client) DeriveKey(ctx context.Context, from, to *Location, path string, overwrite bool) ([]byte, error) {
 	resp, err := c.Do(ctx, &Request{Operation: "slip10.derive", Location: from, Target: to, Path: path, Overwrite: overwrite})
 	return resp.GetPublicKey(), err
-}
-
-// sealFields is seal for two fields. What is nil is left out.
-func (c Client) sealFields(ctx context.Context, req *Request, secret, passphrase []byte) error {
-	if len(passphrase) > MaxPassphrase {
-		return &Error{Status: Status_INVALID, Operation: req.Operation, Field: "passphrase", Detail: "too long", RequestID: req.Id}
-	}
-	if secret != nil {
-		if err := c.seal(ctx, req, req.Location, secret); err != nil {
-			return err
-		}
-	}
-	if len(passphrase) == 0 {
-		return nil
-	}
-	resp, err := c.Do(ctx, &Request{Operation: "zone.key", Location: req.Location})
-	if err != nil {
-		return err
-	}
-	req.Passphrase, err = Seal(resp.PublicKey, req, "passphrase", ToZone, passphrase)
-	return err
 }

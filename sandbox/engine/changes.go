@@ -7,7 +7,6 @@ import (
 
 	"github.com/stronghold-go/stronghold/procedures"
 	"github.com/stronghold-go/stronghold/protocol"
-	"github.com/stronghold-go/stronghold/sandbox/memory"
 	"github.com/stronghold-go/stronghold/snapshot"
 	"github.com/stronghold-go/stronghold/vault"
 )
@@ -204,61 +203,4 @@ func (e *Engine) forget(seq uint64) {
 	if f := e.folding; f != nil {
 		f.since = slices.DeleteFunc(f.since, func(c *vault.Change) bool { return c.Sequence >= seq })
 	}
-}
-
-// sealedError names the field of a request whose sealed value does not open.
-type sealedError string
-
-func (e sealedError) Error() string { return "engine: sealed value does not open: " + string(e) }
-
-// unseal opens the secret that req brings. The caller wipes it.
-func (e *Engine) unseal(req *protocol.Request) ([]byte, error) {
-	return e.unsealField(req, "secret", req.Secret)
-}
-
-// unsealField opens a sealed field of req, once: a sealed value that comes again
-// was copied by somebody on its way.
-func (e *Engine) unsealField(req *protocol.Request, field string, sealed []byte) ([]byte, error) {
-	var plaintext []byte
-	var err error
-	memory.Erase(func() { plaintext, err = protocol.Open(e.key, req, field, protocol.ToZone, sealed) })
-	if err != nil {
-		return nil, sealedError(field) // and not remembered: garbage is not to use up the memory for what was seen
-	}
-	again, err := e.seen.add([32]byte(sealed))
-	if again {
-		err = sealedError(field)
-	}
-	if err != nil {
-		memory.Wipe(plaintext)
-		return nil, err
-	}
-	return plaintext, nil
-}
-
-// seen remembers the sealed inputs this zone has taken, by their encapsulated
-// keys, which are random. It grows until the zone ends, up to a limit that an
-// honest node does not reach between two locks.
-type seen struct {
-	mu   sync.Mutex
-	keys map[[32]byte]struct{}
-}
-
-const maxSeen = 1 << 20 // 32 MiB, and as much again for the map
-
-// add says whether the key was there already.
-func (s *seen) add(key [32]byte) (again bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, again := s.keys[key]; again {
-		return true, nil
-	}
-	if len(s.keys) >= maxSeen {
-		return false, errFull
-	}
-	if s.keys == nil {
-		s.keys = map[[32]byte]struct{}{}
-	}
-	s.keys[key] = struct{}{}
-	return false, nil
 }

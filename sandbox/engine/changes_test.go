@@ -145,7 +145,7 @@ func TestSealedInputs(t *testing.T) {
 	if len(accepted) != 1 {
 		t.Errorf("%d of %d were accepted", len(accepted), cap(accepted))
 	}
-	if n := len(e.seen.keys); n != 4 { // the passphrase, what was hashed, and these two
+	if n := len(e.inbox.now.seen); n != 3 { // the passphrase and these two
 		t.Errorf("%d inputs are remembered", n)
 	}
 }

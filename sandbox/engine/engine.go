@@ -29,8 +29,7 @@ const ArenaSize = 2 << 20
 // Engine answers requests. It is a protocol.Handler at the zone's door.
 type Engine struct {
 	arena *memory.Arena
-	key   *protocol.SealKey // lives as long as the engine: what was sealed to it before opens no more after
-	seen  *seen
+	inbox *inbox // what is sealed for this engine
 
 	mu    sync.RWMutex
 	state *snapshot.State // nil while locked
@@ -64,11 +63,11 @@ type Engine struct {
 
 // New returns a locked engine whose secrets lie in arena.
 func New(arena *memory.Arena) (*Engine, error) {
-	key, err := protocol.NewSealKey()
+	inbox, err := newInbox()
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{arena: arena, key: key, seen: new(seen)}, nil
+	return &Engine{arena: arena, inbox: inbox}, nil
 }
 
 // Serve is Handle on encoded messages, as the pipe carries them.
@@ -124,7 +123,7 @@ func (e *Engine) handle(req *protocol.Request) *protocol.Response {
 func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 	switch req.Operation {
 	case "zone.key":
-		return &protocol.Response{PublicKey: e.key.Public()}, nil
+		return &protocol.Response{PublicKey: e.inbox.public()}, nil
 	case "zone.create":
 		return e.create(req)
 	case "zone.hash":
@@ -254,6 +253,7 @@ func refuse(err error) *protocol.Response {
 	var damaged *snapshot.DamagedError
 	var cost *snapshot.CostError
 	var unsealed sealedError
+	var crowded *crowdedError
 	var foreign *foreignError
 	var large *tooLargeError
 	var many *tooManyError
@@ -276,7 +276,9 @@ func refuse(err error) *protocol.Response {
 	case errors.As(err, &input):
 		return protocol.Invalid(input.Field, input.Reason)
 	case errors.As(err, &unsealed):
-		return protocol.Invalid(string(unsealed), "does not open: it was sealed to another zone, or for another request")
+		return protocol.Invalid(string(unsealed), "does not open: it was sealed to another zone or to an older key of it, or for another request")
+	case errors.As(err, &crowded):
+		return &protocol.Response{Status: protocol.Status_LIMITED, Detail: crowded.Error(), RetryAfterMs: uint32(max(1, crowded.wait.Milliseconds()))}
 	case errors.Is(err, errLocked):
 		return protocol.Refuse(protocol.Status_LOCKED, "")
 	case errors.Is(err, errUnsupported):

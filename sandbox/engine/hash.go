@@ -16,14 +16,15 @@ import (
 // behind, which no code of ours can wipe. So the zone that keeps the secrets
 // computes none. It makes a job of what is to be hashed and seals it to another
 // zone, which does that and ends; the node carries job and result. The result is
-// sealed to the zone that gave the job and holds the random token that came with
-// it: nobody else can make one, it fits this job only, and once.
+// sealed to a key that the zone made for the job, and holds the random token that came
+// with it: nobody else can make one, it fits this job only, and once.
 
 // waiting is a request whose password is being hashed. There is one: the node
 // brings one after the other, and who begins another gives up the one before it.
 type waiting struct {
 	id     [16]byte
 	token  [32]byte
+	key    *protocol.SealKey // what the result is sealed to, of its own: that of the zone may change meanwhile
 	finish func(*protocol.Hashed) (*protocol.Response, error)
 }
 
@@ -32,9 +33,13 @@ func (e *Engine) hash(req *protocol.Request, job *protocol.Job, finish func(*pro
 	if req.HashKey == nil {
 		return nil, &procedures.InputError{Field: "hash_key", Reason: "missing"}
 	}
-	w := &waiting{id: [16]byte(req.Id), finish: finish}
+	key, err := protocol.NewSealKey()
+	if err != nil {
+		return nil, err
+	}
+	w := &waiting{id: [16]byte(req.Id), key: key, finish: finish}
 	rand.Read(w.token[:])
-	job.Token, job.AnswerTo = w.token[:], e.key.Public()
+	job.Token, job.AnswerTo = w.token[:], key.Public()
 	sealed, err := sealJob(req, job)
 	if err != nil {
 		return nil, &procedures.InputError{Field: "hash_key", Reason: "not an X25519 public key"}
@@ -59,7 +64,13 @@ func sealJob(req *protocol.Request, job *protocol.Job) (sealed []byte, err error
 
 // goOn takes the result of a job and finishes the request that it was made of.
 func (e *Engine) goOn(req *protocol.Request) (*protocol.Response, error) {
-	plain, err := e.unsealField(req, "hashed", req.Hashed)
+	e.hashing.Lock()
+	w := e.waits
+	e.hashing.Unlock()
+	if w == nil || w.id != [16]byte(req.Id) {
+		return nil, sealedError("hashed")
+	}
+	plain, err := open(w.key, req, "hashed", req.Hashed)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +81,7 @@ func (e *Engine) goOn(req *protocol.Request) (*protocol.Response, error) {
 	}
 	defer wipeHashed(h)
 	e.hashing.Lock()
-	w := e.waits
-	if w == nil || w.id != [16]byte(req.Id) || subtle.ConstantTimeCompare(w.token[:], h.Token) != 1 {
+	if e.waits != w || subtle.ConstantTimeCompare(w.token[:], h.Token) != 1 {
 		e.hashing.Unlock()
 		return nil, sealedError("hashed")
 	}

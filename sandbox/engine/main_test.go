@@ -137,7 +137,7 @@ func ask(t testing.TB, e *Engine, req *protocol.Request) *protocol.Response {
 		return handle(t, e, req)
 	}
 	other := newEngine(t)
-	req.HashKey = other.key.Public()
+	req.HashKey = other.inbox.public()
 	resp := handle(t, e, req)
 	req.HashKey = nil
 	if resp.Job == nil {
@@ -190,7 +190,7 @@ func sealFor(t testing.TB, e *Engine, req *protocol.Request, secret string) *pro
 		req.Id = protocol.NewID()
 	}
 	var err error
-	if req.Secret, err = protocol.Seal(e.key.Public(), req, "secret", protocol.ToZone, []byte(secret)); err != nil {
+	if req.Secret, err = protocol.Seal(e.inbox.public(), req, "secret", protocol.ToZone, []byte(secret)); err != nil {
 		t.Fatal(err)
 	}
 	return req

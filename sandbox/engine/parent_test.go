@@ -25,7 +25,7 @@ func (p *parent) prove(operation string, proof *protocol.Proof) *protocol.Reques
 	p.t.Helper()
 	req := &protocol.Request{Id: protocol.NewID(), Operation: operation}
 	var err error
-	if req.Secret, err = protocol.SealProof(p.e.key.Public(), req, proof); err != nil {
+	if req.Secret, err = protocol.SealProof(p.e.inbox.public(), req, proof); err != nil {
 		p.t.Fatal(err)
 	}
 	return req
@@ -36,7 +36,7 @@ func (p *parent) begin(req *protocol.Request) (other *Engine, job *protocol.Resp
 	p.t.Helper()
 	other = newEngine(p.t)
 	with := proto.CloneOf(req)
-	with.HashKey = other.key.Public()
+	with.HashKey = other.inbox.public()
 	return other, handle(p.t, p.e, with)
 }
 
@@ -182,7 +182,7 @@ func TestCompromisedParent(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				hashed, err := protocol.Seal(p.e.key.Public(), &protocol.Request{Id: req.Id, Operation: "zone.hashed"}, "hashed", protocol.ToZone, plain)
+				hashed, err := protocol.Seal(p.e.waits.key.Public(), &protocol.Request{Id: req.Id, Operation: "zone.hashed"}, "hashed", protocol.ToZone, plain)
 				if err != nil {
 					t.Fatal(err)
 				}

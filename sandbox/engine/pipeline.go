@@ -30,8 +30,9 @@ func (e *Engine) pipeline(req *protocol.Request) (*protocol.Response, error) {
 	size := 0
 	err := e.change(resp, func(tx *vault.Tx) error {
 		return tx.Within(func(db *vault.DB) error {
-			in := &Engine{arena: e.arena, key: e.key, seen: e.seen, state: &snapshot.State{DB: db}}
+			in := &Engine{arena: e.arena, inbox: e.inbox, state: &snapshot.State{DB: db}}
 			for i, step := range req.Steps {
+				step.Asker = req.Asker
 				result, err := in.do(step)
 				if err != nil {
 					return &stepError{i, err}
