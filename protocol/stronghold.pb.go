@@ -2644,7 +2644,8 @@ func (x *LeftOut) GetSize() uint64 {
 	return 0
 }
 
-// Change is a staged change, on its way to the disk.
+// Change is a staged change, on its way to the disk. Without an entry there is none, and the
+// answer rests on the change of this number.
 type Change struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`

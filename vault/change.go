@@ -36,9 +36,9 @@ func (c *Change) Takes() bool {
 
 // Stage prepares a change. f sees all staged changes before it and what it did
 // itself; if it fails, nothing has happened. What it did becomes visible to
-// readers with [DB.Commit]. A change without edits is nil, unless
-// others are staged: it may have found there what it wanted, and is true with them only. One change is staged
-// at a time; f reads what is committed with db.mu held for reading (see aside).
+// readers with [DB.Commit]. A change without edits is none: it is nil, unless others
+// are staged. It may have found there what it wanted, and is true with them only: so it has the
+// number of the last of them, and is never to be written. One change is staged at a time; f reads what is committed with db.mu held for reading (see aside).
 func (db *DB) Stage(f func(*Tx) error) (*Change, error) {
 	if db.tx != nil { // part of a change that is being staged
 		db.mu.RLock()
@@ -50,8 +50,13 @@ func (db *DB) Stage(f func(*Tx) error) (*Change, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.now().UnixMilli(), Device: db.device, Sequence: db.seq + 1}}
-	if err := f(tx); err != nil || len(tx.edits) == 0 && len(db.staged) == 0 {
+	switch err := f(tx); {
+	case err != nil:
 		return nil, err
+	case len(tx.edits) == 0 && len(db.staged) == 0:
+		return nil, nil
+	case len(tx.edits) == 0:
+		return &Change{Sequence: db.seq}, nil
 	}
 	db.seq++
 	c := &Change{Sequence: db.seq, Edits: tx.edits}

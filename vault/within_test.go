@@ -60,14 +60,18 @@ func TestWithin(t *testing.T) {
 	want(t, db, at("c/v/old"), "")
 }
 
-// Who finds what he wants in a change that is not committed has to wait for it, too.
+// Who finds what he wants in a change that is not committed has to wait for it, too, and
+// has none of his own: a reader refuses a change without edits.
 func TestNothingToDoAheadOfACommit(t *testing.T) {
 	db := newDB(t)
 	nothing := func(tx *Tx) error { _, err := tx.Stat(at("c/v/r")); return err }
 	first := stage(t, db, at("c/v/r"), "secret")
 	c, err := db.Stage(nothing)
-	if err != nil || c == nil || c.Sequence != 2 || len(c.Edits) != 0 {
+	if err != nil || c == nil || c.Sequence != first.Sequence || len(c.Edits) != 0 {
 		t.Fatalf("%v, %v", c, err)
+	}
+	if second := stage(t, db, at("c/v/s"), "secret"); second.Sequence != first.Sequence+1 {
+		t.Fatalf("it has taken a number: %d follows %d", second.Sequence, first.Sequence)
 	}
 	db.Abort(first.Sequence)
 	if err := db.Commit(c.Sequence); err == nil {

@@ -6,6 +6,13 @@ func (s *Stronghold) Syncs() int64 { return s.journal.syncs.Load() }
 // Uncommitted is up to which change the zone is to be told with the next request; 0 if it knows.
 func (s *Stronghold) Uncommitted() uint64 { return s.zone.durable.Load() }
 
+// Resting is how many answers wait for changes that are not theirs.
+func (s *Stronghold) Resting() int {
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	return len(s.journal.resting)
+}
+
 // BreakFile takes the snapshot file away from under the journal, as a disk that fails does.
 func (s *Stronghold) BreakFile() { s.journal.file.Close() }
 

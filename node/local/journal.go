@@ -67,9 +67,11 @@ type journal struct {
 	queue    []*change // that are to be staged together
 	staging  bool      // a goroutine stages what has queued: two at once are not faster
 	waiting  map[uint64]*change
-	folds    []wish // of those who wait for a file that is begun after they asked
-	rest     *rest  // what somebody wants to do at rest
-	hole     bool   // a change was staged whose number will not come
+	resting  []*change // have changed nothing, and wait for the changes of these numbers
+	written  uint64    // number of the last change that is on the disk, for them
+	folds    []wish    // of those who wait for a file that is begun after they asked
+	rest     *rest     // what somebody wants to do at rest
+	hole     bool      // a change was staged whose number will not come
 	closing  bool
 	late     [2]chan struct{} // closed when those who came while it was the second have waited for too long
 	wake     chan struct{}    // run has something to do
@@ -84,7 +86,7 @@ type journal struct {
 func (s *Stronghold) newJournal(zone *handle, f file, opened *protocol.Response) *journal {
 	j := &journal{zone: zone, running: &s.running, disk: s.disk, file: f, path: s.path(vaultFile), log: s.log, keep: s.settings.Keep,
 		remember: s.state.setNewest, lineage: opened.Lineage, marked: time.Now(),
-		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, waiting: map[uint64]*change{},
+		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, written: opened.Change.GetSequence(), waiting: map[uint64]*change{},
 		late: [2]chan struct{}{make(chan struct{}), make(chan struct{})},
 		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), behind: make(chan struct{}, 1),
 		done: make(chan struct{}), folded: make(chan struct{}), followed: make(chan struct{})}
@@ -168,6 +170,9 @@ func (j *journal) close() {
 	<-j.followed
 	// A number that did not come holds back those behind it: the zone died in between.
 	for _, ch := range j.waiting {
+		ch.done <- refuseEnded()
+	}
+	for _, ch := range j.resting {
 		ch.done <- refuseEnded()
 	}
 	j.mark(j.next - 1)

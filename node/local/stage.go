@@ -129,6 +129,9 @@ func (j *journal) staged(group []*change, answers []*protocol.Response, err erro
 		case j.closing:
 			ch.done <- refuseLocking()
 			answered++
+		case len(c.Entry) == 0: // it changes nothing, and rests on a change that does
+			ch.seq, ch.resp.Change = c.Sequence, nil
+			j.resting = append(j.resting, ch)
 		default:
 			ch.seq, ch.entry, ch.takes, ch.resp.Change = c.Sequence, c.Entry, c.Takes, nil
 			j.waiting[ch.seq] = ch
@@ -136,6 +139,7 @@ func (j *journal) staged(group []*change, answers []*protocol.Response, err erro
 		}
 	}
 	j.under -= answered
+	j.answerResting()
 	j.mu.Unlock()
 	j.gate.RUnlock()
 	if last == nil || !j.writeAlone(last) {

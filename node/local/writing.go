@@ -77,10 +77,15 @@ func (j *journal) take() (batch []*change, hole, closing bool) {
 	}
 }
 
-// answer lets the askers of changes go; nil stands for what the zone has answered.
+// answer lets the askers of changes go; nil stands for what the zone has answered: then
+// these are on the disk.
 func (j *journal) answer(batch []*change, refusal *protocol.Response) {
 	j.mu.Lock()
 	j.under -= len(batch)
+	if refusal == nil {
+		j.written = batch[len(batch)-1].seq
+		j.answerResting()
+	}
 	j.mu.Unlock()
 	for _, ch := range batch {
 		if refusal != nil {
@@ -88,6 +93,24 @@ func (j *journal) answer(batch []*change, refusal *protocol.Response) {
 		}
 		ch.done <- ch.resp
 	}
+}
+
+// answerResting lets those go that rest on changes that are on the disk. j.mu is held.
+func (j *journal) answerResting() {
+	if len(j.resting) == 0 {
+		return
+	}
+	still := j.resting[:0]
+	for _, ch := range j.resting {
+		if ch.seq > j.written {
+			still = append(still, ch)
+			continue
+		}
+		ch.done <- ch.resp
+		j.under--
+	}
+	clear(j.resting[len(still):])
+	j.resting = still
 }
 
 // syncError is what the disk said when it was to make a batch durable. Nobody
@@ -220,7 +243,8 @@ func (j *journal) undo(batch []*change, cause error) {
 		batch = append(batch, st)
 	}
 	clear(j.waiting)
-	j.hole = false
+	batch = append(batch, j.resting...)
+	j.resting, j.hole = nil, false
 	j.mu.Unlock()
 
 	refusal := refuseDisk(cause)

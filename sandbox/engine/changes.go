@@ -26,11 +26,20 @@ func (e *Engine) change(resp *protocol.Response, f func(*vault.Tx) error) error 
 	if err != nil || c == nil { // nothing to write
 		return err
 	}
-	resp.Change = &protocol.Change{Sequence: c.Sequence, Takes: c.Takes(), Entry: []byte{}} // none yet
+	resp.Change = &protocol.Change{Sequence: c.Sequence, Takes: c.Takes()}
+	if len(c.Edits) == 0 { // it is the number of the change that the answer rests on
+		if len(e.unsealed) > 0 {
+			e.resting = append(e.resting, resp.Change)
+		}
+		return nil
+	}
 	e.unsealed = append(e.unsealed, c)
 	e.sealTo = append(e.sealTo, resp.Change)
 	return nil
 }
+
+// noEntry is in the place of an entry that there will not be.
+var noEntry = []byte{}
 
 // lockJournal locks the journal for what depends on where it ends: all that is staged
 // is in it then.
@@ -40,7 +49,8 @@ func (e *Engine) lockJournal() {
 }
 
 // sealStaged seals what is staged, in the order of the changes' numbers, since each entry
-// authenticates the one before it. If that fails nothing of it has happened.
+// authenticates the one before it. One for which that fails has not happened, nor has what
+// was staged behind it: their answers have noEntry.
 func (e *Engine) sealStaged() error {
 	if len(e.unsealed) == 0 {
 		return nil
@@ -48,7 +58,13 @@ func (e *Engine) sealStaged() error {
 	before := e.state.Journal.Tag()
 	entries, err := e.state.Journal.Seal(e.unsealed...)
 	if err != nil {
-		e.state.DB.Abort(e.unsealed[0].Sequence)
+		failed := e.unsealed[len(entries)].Sequence
+		e.state.DB.Abort(failed)
+		for _, c := range slices.Concat(e.sealTo, e.resting) {
+			if c.Sequence >= failed {
+				c.Entry = noEntry
+			}
+		}
 	}
 	for i, entry := range entries {
 		c := e.unsealed[i]
@@ -61,12 +77,13 @@ func (e *Engine) sealStaged() error {
 	}
 	clear(e.unsealed)
 	clear(e.sealTo)
-	e.unsealed, e.sealTo = e.unsealed[:0], e.sealTo[:0]
+	clear(e.resting)
+	e.unsealed, e.sealTo, e.resting = e.unsealed[:0], e.sealTo[:0], e.resting[:0]
 	return err
 }
 
-// seal sees to it that the changes in answers have their entries. One that has none
-// becomes a refusal.
+// seal sees to it that the changes in answers have their entries. One whose change has
+// not happened becomes a refusal.
 func (e *Engine) seal(answers []*protocol.Response) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

@@ -47,6 +47,7 @@ type Engine struct {
 	journal  sync.Mutex         // changes are staged and sealed in the order of their numbers
 	unsealed []*vault.Change    // staged, and not sealed yet
 	sealTo   []*protocol.Change // where their entries go
+	resting  []*protocol.Change // of answers that rest on them, and have changed nothing
 	ends     []end              // where the journal ended before each change that is sealed and not committed
 	folding  *folding           // a file that is being given out; set with both locks
 	loading  *loading           // clients that are being brought

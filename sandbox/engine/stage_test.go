@@ -97,6 +97,9 @@ func testStage(t *testing.T, do func(testing.TB, *Engine, *protocol.Request) *pr
 // If what is staged cannot be sealed, nothing of it has happened; what needs no sealing has.
 func TestStageNotSealed(t *testing.T) {
 	e, file := opened(t)
+	key := do(t, e, generate(t, "c/v/key"))
+	file = append(file, inBatch(key.Change.Entry)...)
+	e.state.Journal.Restart(e.state.Journal.Tag()) // so that the next entry needs memory
 	put := func(key string, session bool) *protocol.Request {
 		return &protocol.Request{Operation: "store.put", Location: at(t, "c/"+key), Value: []byte("value"), Session: session}
 	}
@@ -119,6 +122,12 @@ func TestStageNotSealed(t *testing.T) {
 		want(t, resp.Results[2], protocol.Status_NO_SPACE)
 	}
 	want(t, ask(t, e, put("alone", false)), protocol.Status_NO_SPACE)
+	disable := &protocol.Request{Operation: "record.disable", Location: at(t, "c/v/key")}
+	for i, resp := range served(t, e, together(disable, disable)).Results { // the second one finds it so
+		if resp.Status != protocol.Status_NO_SPACE || resp.Change != nil {
+			t.Errorf("disabling, %d: %v", i, resp)
+		}
+	}
 	if len(e.ends) != 0 || len(e.unsealed) != 0 {
 		t.Errorf("%d changes are staged, and %d not sealed", len(e.ends), len(e.unsealed))
 	}
