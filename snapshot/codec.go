@@ -20,6 +20,16 @@ type decoder struct {
 	r   io.Reader
 	buf [2 * stampSize]byte
 	err error
+
+	only *scratch // not nil: what is read is only looked at, and comes to lie here
+}
+
+// scratch is where a decoder puts everything that nobody keeps.
+type scratch struct {
+	b      []byte
+	record vault.Record
+	item   vault.Item
+	keep   uint64
 }
 
 func (d *decoder) fill(b []byte) []byte {
@@ -49,6 +59,10 @@ func (d *decoder) id() (id vault.ID) {
 func (d *decoder) bytes(n int) []byte {
 	if n == 0 || d.err != nil {
 		return nil
+	}
+	if d.only != nil {
+		d.only.b = slices.Grow(d.only.b[:0], n)[:n]
+		return d.fill(d.only.b)
 	}
 	return d.fill(make([]byte, n))
 }
@@ -148,8 +162,12 @@ func appendRecord(b []byte, r *vault.Record) []byte {
 	return append(b, r.Sealed...)
 }
 
-func (d *decoder) record() *vault.Record {
-	r := new(vault.Record)
+func (d *decoder) record() (r *vault.Record) {
+	if d.only != nil {
+		r = &d.only.record
+	} else {
+		r = new(vault.Record)
+	}
 	d.recordInto(r, nil)
 	return r
 }
@@ -201,8 +219,13 @@ func appendItem(b []byte, it *vault.Item) []byte {
 	return append(b, it.Value...)
 }
 
-func (d *decoder) item(removed bool) *vault.Item {
-	it := &vault.Item{Key: d.bytes(d.limit(int(d.u16()), maxName)), Changed: d.stamp(), Removed: removed}
+func (d *decoder) item(removed bool) (it *vault.Item) {
+	if d.only != nil {
+		it = &d.only.item
+	} else {
+		it = new(vault.Item)
+	}
+	*it = vault.Item{Key: d.bytes(d.limit(int(d.u16()), maxName)), Changed: d.stamp(), Removed: removed}
 	if !removed {
 		it.Expires = int64(d.u64())
 		it.Value = d.bytes(d.limit(int(d.u32()), vault.MaxValue))
@@ -247,10 +270,9 @@ func appendEdits(b []byte, edits []*vault.Edit) []byte {
 	return b
 }
 
-// edits reads the edits of a part.
-func (d *decoder) edits(p *part) ([]vault.Edit, error) {
-	var edits []vault.Edit
-	gone := false
+// edits reads the edits of a part; none of them are returned if they are only looked at.
+func (d *decoder) edits(p *part) (edits []vault.Edit, err error) {
+	some, gone := false, false
 	for n := d.u32(); n > 0 && d.err == nil; n-- {
 		e := vault.Edit{Client: p.client, ClientName: p.name}
 		gone = false
@@ -260,8 +282,10 @@ func (d *decoder) edits(p *part) ([]vault.Edit, error) {
 			e.Record = d.record()
 		case editKeep:
 			e.Vault, e.VaultName = d.id(), d.name()
-			keep := d.u64()
-			e.Keep = &keep
+			if e.Keep = new(uint64); d.only != nil {
+				e.Keep = &d.only.keep
+			}
+			*e.Keep = d.u64()
 		case editItem:
 			e.Item = d.item(false)
 		case editRemove:
@@ -272,9 +296,11 @@ func (d *decoder) edits(p *part) ([]vault.Edit, error) {
 		default:
 			d.fail()
 		}
-		edits = append(edits, e)
+		if some = true; d.only == nil {
+			edits = append(edits, e)
+		}
 	}
-	if len(edits) == 0 || gone != p.gone { // nobody writes one
+	if !some || gone != p.gone { // nobody writes one
 		d.fail()
 	}
 	return edits, d.end()
@@ -315,9 +341,14 @@ func appendEntry(b []byte, e *entry) []byte {
 
 // decodeEntry is appendEntry the other way round. What it returns has pieces of b.
 func decodeEntry(b []byte) (*entry, error) {
-	r := bytes.NewReader(b)
+	r, e := bytes.NewReader(b), new(entry)
 	d := decoder{r: r}
-	e := &entry{sequence: d.u64()}
+	return e, d.entry(e, r, b)
+}
+
+// entry reads an entry, which is b and in r.
+func (d *decoder) entry(e *entry, r *bytes.Reader, b []byte) error {
+	e.sequence, e.parts = d.u64(), e.parts[:0]
 	for n := d.u32(); n > 0 && d.err == nil; n-- {
 		p := part{client: d.id(), name: d.name()}
 		gone := d.u8()
@@ -336,5 +367,52 @@ func decodeEntry(b []byte) (*entry, error) {
 	if len(e.parts) == 0 { // nobody writes one
 		d.fail()
 	}
-	return e, d.end()
+	return d.end()
+}
+
+// rereader reads what has just been written, as those will who open the file.
+type rereader struct {
+	r       bytes.Reader
+	d       decoder
+	e       entry
+	scratch scratch
+}
+
+func (a *rereader) begin(b []byte) *decoder {
+	a.r.Reset(b)
+	a.scratch.b = spare(a.scratch.b)
+	a.d.r, a.d.err, a.d.only = &a.r, nil, &a.scratch
+	return &a.d
+}
+
+// edits says whether these are the edits of a part.
+func (a *rereader) edits(b []byte, p *part) bool {
+	_, err := a.begin(b).edits(p)
+	return err == nil
+}
+
+// record says whether this is a record that a vault may hold.
+func (a *rereader) record(b []byte, v *vault.VaultView) bool {
+	d := a.begin(b)
+	d.recordInto(&a.scratch.record, &a.scratch.b)
+	return d.end() == nil && belongs(&a.scratch.record, v)
+}
+
+// item says whether this is an item of a store.
+func (a *rereader) item(b []byte) bool {
+	d := a.begin(b)
+	d.item(false)
+	return d.end() == nil
+}
+
+// name says whether this is the name of a client or a vault, sealed.
+func (a *rereader) name(b []byte) bool {
+	d := a.begin(b)
+	d.name()
+	return d.end() == nil
+}
+
+// entry says whether this is an entry.
+func (a *rereader) entry(b []byte) bool {
+	return a.begin(b).entry(&a.e, &a.r, b) == nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"slices"
 
 	"github.com/stronghold-go/stronghold/procedures/primitive"
@@ -33,6 +34,7 @@ type Journal struct {
 	n    uint64
 
 	parts, plain []byte // an entry, before it is sealed
+	again        rereader
 }
 
 // newJournal is the journal of a file that ends with its index.
@@ -42,20 +44,30 @@ func newJournal(k *Keys, file [idSize]byte, base int64, tag [tagSize]byte, secti
 
 // Seal returns what to append to the file for each change, in the order of the
 // changes' numbers. What is sealed together costs less: the key's traces are erased once.
-func (j *Journal) Seal(changes ...*vault.Change) ([][]byte, error) {
+// With an error there are only the entries before the change that it is about.
+func (j *Journal) Seal(changes ...*vault.Change) (entries [][]byte, err error) {
 	head, err := j.begin()
 	if err != nil {
 		return nil, err
 	}
-	entries := make([][]byte, len(changes))
+	entries = make([][]byte, 0, len(changes))
 	j.withKey(func(key *[32]byte) {
-		for i, c := range changes {
-			entries[i] = j.sealChange(key, head, c)
-			head = nil
+		for _, c := range changes {
+			var entry []byte
+			if entry, err = j.sealChange(key, head, c); err != nil {
+				break
+			}
+			entries, head = append(entries, entry), nil
 		}
 	})
-	return entries, nil
+	if err != nil { // some of it may be sealed: that nonce is not used again
+		j.Restart(j.last)
+	}
+	return entries, err
 }
+
+// errUnreadable is for what would be taken for damage by whoever reads it: it is not written.
+var errUnreadable = errors.New("snapshot: internal error: no reader would take this")
 
 // spare is b for another entry, unless it is a large one.
 func spare(b []byte) []byte {
@@ -92,23 +104,29 @@ func (j *Journal) withKey(f func(key *[32]byte)) {
 	})
 }
 
-// sealChange appends the entry of a change.
-func (j *Journal) sealChange(key *[32]byte, out []byte, c *vault.Change) []byte {
+// sealChange appends the entry of a change, if those who will read it take it.
+func (j *Journal) sealChange(key *[32]byte, out []byte, c *vault.Change) ([]byte, error) {
 	parts := byClient(c.Edits)
 	e := entry{sequence: c.Sequence, parts: make([]part, len(parts))}
 	b := j.parts[:0]
 	for i, edits := range parts {
-		p, nonce, at := partOf(edits), partNonce(j.n, i), len(b)
+		p, nonce, at := &e.parts[i], partNonce(j.n, i), len(b)
+		*p = partOf(edits)
 		b = slices.Grow(appendEdits(b, edits), tagSize)
+		if !j.again.edits(b[at:], p) {
+			return nil, errUnreadable
+		}
 		p.sealed = primitive.ChaChaSeal(b[at:at], key, &nonce, b[at:], p.client[:])
 		b = b[:at+len(p.sealed)]
-		e.parts[i] = p
 		j.touched[p.client] = true
 	}
 	j.parts = spare(b)
 	plain := appendEntry(j.plain[:0], &e)
 	j.plain = spare(plain)
-	return j.seal(key, out, plain)
+	if !j.again.entry(plain) {
+		return nil, errUnreadable
+	}
+	return j.seal(key, out, plain), nil
 }
 
 // seal appends an entry with this plaintext.

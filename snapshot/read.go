@@ -268,41 +268,56 @@ func loadClient(r io.Reader, db *vault.DB) (id vault.ID, name []byte, err error)
 	if d.err == nil {
 		db.LoadClient(c)
 	}
-	var lastVault vault.ID
+	var vaults, records, keys inOrder
 	rec, room := new(vault.Record), []byte(nil)
 	for i, n := uint32(0), d.u32(); i < n && d.err == nil; i++ {
 		v := vault.VaultView{ID: d.id(), Name: d.name(), Next: d.u64(), Keep: d.u64()}
-		records := d.u64()
-		if d.err != nil || i > 0 && bytes.Compare(lastVault[:], v.ID[:]) >= 0 {
+		n := d.u64()
+		if d.err != nil || !vaults.next(v.ID[:]) {
 			d.fail()
 			break
 		}
-		lastVault = v.ID
 		add := db.Load(c, v)
-		var last vault.ID
-		for j := uint64(0); j < records && d.err == nil; j++ {
+		records.begin()
+		for j := uint64(0); j < n && d.err == nil; j++ {
 			d.recordInto(rec, &room) // add takes a copy
-			if j > 0 && bytes.Compare(last[:], rec.ID[:]) >= 0 || rec.Counter && (rec.Number >= v.Next || rec.Number < v.Floor()) {
+			if !records.next(rec.ID[:]) || !belongs(rec, &v) {
 				d.fail()
 			}
-			last = rec.ID
 			if d.err == nil {
 				add(rec)
 			}
 		}
 	}
-	var last []byte
 	for i, n := uint32(0), d.u32(); i < n && d.err == nil; i++ {
 		it := d.item(false)
-		if i > 0 && bytes.Compare(last, it.Key) >= 0 {
+		if !keys.next(it.Key) {
 			d.fail()
 		}
-		last = it.Key
 		if d.err == nil {
 			db.LoadItem(c, it)
 		}
 	}
 	return c.ID, c.Name, d.end()
+}
+
+// inOrder sees to it that each of what stands in a section is above the one before it.
+type inOrder struct {
+	some bool
+	last []byte
+}
+
+func (o *inOrder) begin() { o.some = false }
+
+func (o *inOrder) next(b []byte) bool {
+	ok := !o.some || bytes.Compare(o.last, b) < 0
+	o.some, o.last = true, append(o.last[:0], b...)
+	return ok
+}
+
+// belongs says whether a vault may hold a record.
+func belongs(r *vault.Record, v *vault.VaultView) bool {
+	return !r.Counter || r.Number < v.Next && r.Number >= v.Floor()
 }
 
 // readIndex completes what walk has found with what the index says of it.

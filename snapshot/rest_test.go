@@ -258,7 +258,8 @@ func TestFoldOfAPart(t *testing.T) {
 			j.Close()
 		}
 	}
-	if _, err := Write(io.Discard, k, new(Header), mustReadOnly(t, k, file).DB.Freeze(), nil); !errors.Is(err, vault.ErrNotLoaded) {
+	some := mustReadOnly(t, k, file)
+	if _, err := Write(io.Discard, k, some.Header, some.DB.Freeze(), nil); !errors.Is(err, vault.ErrNotLoaded) {
 		t.Errorf("without what is not loaded: %v", err)
 	}
 }

@@ -112,7 +112,7 @@ func (h *Header) With(s Slot) (*Header, uint8, error) {
 		return nil, 0, errMalformed
 	}
 	s.Number = h.free()
-	s.Created = time.Now().UnixMilli()
+	s.Created = max(0, time.Now().UnixMilli()) // a clock may be before the epoch
 	next := *h
 	next.Slots = append(slices.Clone(h.Slots), s)
 	slices.SortFunc(next.Slots, func(a, b Slot) int { return int(a.Number) - int(b.Number) })

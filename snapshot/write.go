@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"hash/crc32"
@@ -46,8 +47,12 @@ func Write(w io.Writer, k *Keys, h *Header, view *vault.View, rest *Rest) (*Jour
 	if err != nil {
 		return nil, err
 	}
+	encoded := append(head.encode(), mac...)
+	if _, _, err := ReadHeader(bytes.NewReader(encoded)); err != nil {
+		return nil, errUnreadable
+	}
 	out := &counter{w: w}
-	if _, err := out.Write(append(head.encode(), mac...)); err != nil {
+	if _, err := out.Write(encoded); err != nil {
 		return nil, err
 	}
 	if err := rest.prepare(view); err != nil {
@@ -218,17 +223,37 @@ func (h *held) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// encodeClient writes what loadClient reads, and fails where that would: a file that
+// nobody can read does not take the place of one that is read.
 func encodeClient(to io.Writer, c *vault.ClientView) error {
+	var again rereader
+	var vaults, records, keys inOrder
 	w := bufio.NewWriterSize(to, 8<<10) // it keeps the first error until Flush
-	b := appendName(append(w.AvailableBuffer(), c.ID[:]...), c.Name)
+	b := append(w.AvailableBuffer(), c.ID[:]...)
+	at := len(b)
+	b = appendName(b, c.Name)
+	if !again.name(b[at:]) {
+		return errUnreadable
+	}
 	w.Write(binary.BigEndian.AppendUint32(b, uint32(len(c.Vaults))))
-	for _, v := range c.Vaults {
-		b := appendName(append(w.AvailableBuffer(), v.ID[:]...), v.Name)
+	for i := range c.Vaults {
+		v := &c.Vaults[i]
+		b := append(w.AvailableBuffer(), v.ID[:]...)
+		at := len(b)
+		b = appendName(b, v.Name)
+		if !again.name(b[at:]) || !vaults.next(v.ID[:]) {
+			return errUnreadable
+		}
 		b = binary.BigEndian.AppendUint64(b, v.Next)
 		b = binary.BigEndian.AppendUint64(b, v.Keep)
 		w.Write(binary.BigEndian.AppendUint64(b, uint64(v.Len())))
+		records.begin()
 		for r := range v.Records {
-			if _, err := w.Write(appendRecord(w.AvailableBuffer(), r)); err != nil {
+			b := appendRecord(w.AvailableBuffer(), r)
+			if !again.record(b, v) || !records.next(r.ID[:]) {
+				return errUnreadable
+			}
+			if _, err := w.Write(b); err != nil {
 				return err
 			}
 		}
@@ -236,7 +261,11 @@ func encodeClient(to io.Writer, c *vault.ClientView) error {
 	n, items := c.Items()
 	w.Write(binary.BigEndian.AppendUint32(w.AvailableBuffer(), uint32(n)))
 	for it := range items {
-		if _, err := w.Write(appendItem(w.AvailableBuffer(), it)); err != nil {
+		b := appendItem(w.AvailableBuffer(), it)
+		if !again.item(b) || !keys.next(it.Key) {
+			return errUnreadable
+		}
+		if _, err := w.Write(b); err != nil {
 			return err
 		}
 	}
