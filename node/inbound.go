@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/semaphore"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/stronghold-go/stronghold/protocol"
@@ -194,6 +195,12 @@ func outward(op *protocol.Operation, resp *protocol.Response) *protocol.Response
 	for _, name := range op.Out {
 		if f := from.Descriptor().Fields().ByName(protoreflect.Name(name)); f != nil && from.Has(f) {
 			to.Set(f, from.Get(f))
+		}
+	}
+	for i, e := range out.Entries {
+		if e.Created != nil || e.Changed != nil { // by which device and change is not for a peer: he could count those of others
+			out.Entries[i] = proto.CloneOf(e)
+			out.Entries[i].Created, out.Entries[i].Changed = nil, nil
 		}
 	}
 	return out

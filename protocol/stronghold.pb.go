@@ -387,7 +387,7 @@ type Request struct {
 	// Of a store.
 	IfAbsent  bool   `protobuf:"varint,73,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`    // write only where nothing is
 	IfValue   []byte `protobuf:"bytes,74,opt,name=if_value,json=ifValue,proto3,oneof" json:"if_value,omitempty"`  // only if this is the value there
-	IfVersion uint64 `protobuf:"varint,75,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"` // only if the value there was written by this change
+	IfVersion uint64 `protobuf:"varint,75,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"` // only if the value there has this version
 	Prefix    []byte `protobuf:"bytes,76,opt,name=prefix,proto3" json:"prefix,omitempty"`                         // list only keys that begin so
 	Session   bool   `protobuf:"varint,77,opt,name=session,proto3" json:"session,omitempty"`                      // the store that is never saved
 	// Of a vault, and of a pipeline.
@@ -878,7 +878,7 @@ type Response struct {
 	Sealed       []byte                 `protobuf:"bytes,10,opt,name=sealed,proto3" json:"sealed,omitempty"` // secret, sealed to the reply key
 	Value        []byte                 `protobuf:"bytes,11,opt,name=value,proto3,oneof" json:"value,omitempty"`
 	Exists       bool                   `protobuf:"varint,12,opt,name=exists,proto3" json:"exists,omitempty"`
-	Version      *uint64                `protobuf:"varint,13,opt,name=version,proto3,oneof" json:"version,omitempty"` // of the counter record that was written
+	Version      *uint64                `protobuf:"varint,13,opt,name=version,proto3,oneof" json:"version,omitempty"` // of the counter record or the store's value that was written
 	Node         *NodeStatus            `protobuf:"bytes,20,opt,name=node,proto3" json:"node,omitempty"`
 	Peers        []*Peer                `protobuf:"bytes,21,rep,name=peers,proto3" json:"peers,omitempty"`
 	Text         string                 `protobuf:"bytes,22,opt,name=text,proto3" json:"text,omitempty"`
@@ -1215,9 +1215,9 @@ type Entry struct {
 	ChangedMs     uint64                 `protobuf:"varint,5,opt,name=changed_ms,json=changedMs,proto3" json:"changed_ms,omitempty"`
 	ExpiresMs     uint64                 `protobuf:"varint,6,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"` // of a store's key; 0: never
 	Flags         []string               `protobuf:"bytes,7,rep,name=flags,proto3" json:"flags,omitempty"`                           // what the record may be used for, and what else is to be known of it
-	Created       *Stamp                 `protobuf:"bytes,8,opt,name=created,proto3" json:"created,omitempty"`                       // where one record is told of
+	Created       *Stamp                 `protobuf:"bytes,8,opt,name=created,proto3" json:"created,omitempty"`                       // where one record is told of, at the local door
 	Changed       *Stamp                 `protobuf:"bytes,9,opt,name=changed,proto3" json:"changed,omitempty"`
-	Version       uint64                 `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"` // of a store's key: the number of the change that wrote its value
+	Version       uint64                 `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"` // of a store's key: what its value is known by, 53 bits
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -213,14 +213,61 @@ func TestExpect(t *testing.T) {
 	expect(ErrExists, "key", Expect{Absent: true})
 	expect(nil, "other", Expect{Absent: true})
 	expect(nil, "key", Expect{Value: []byte("value")})
-	expect(nil, "key", Expect{Version: change.Sequence})
-	expect(nil, "key", Expect{Value: []byte("value"), Version: change.Sequence})
+	version := func(key string) uint64 {
+		t.Helper()
+		it, err := db.Get(c.Client, []byte(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := db.ItemVersions(it)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v[0]
+	}
+	first := version("key")
+	expect(nil, "key", Expect{Version: first, In: db})
+	expect(nil, "key", Expect{Value: []byte("value"), Version: first, In: db})
 	expect(ErrConflict, "key", Expect{Value: []byte("valu")})
 	expect(ErrConflict, "key", Expect{Value: []byte{}})
-	expect(ErrConflict, "key", Expect{Version: change.Sequence + 1})
-	expect(ErrConflict, "key", Expect{Value: []byte("value"), Version: change.Sequence + 1})
+	expect(ErrConflict, "key", Expect{Version: first + 1, In: db})
+	expect(ErrConflict, "key", Expect{Version: change.Sequence, In: db})
+	expect(ErrConflict, "key", Expect{Value: []byte("value"), Version: first + 1, In: db})
 	expect(ErrConflict, "other", Expect{Value: []byte{}})
 	expect(ErrConflict, "other", Expect{})
+	// No version comes twice: not after the same value was removed and written again, nor at
+	// another key of the same change.
+	seen := map[uint64]bool{first: true}
+	for range 20 {
+		for _, f := range []func(*Tx) error{
+			func(tx *Tx) error { return tx.RemoveItem(c, []byte("key")) },
+			func(tx *Tx) error {
+				return errors.Join(tx.PutItem(c, []byte("key"), []byte("value"), 0), tx.PutItem(c, []byte("other"), nil, 0))
+			},
+		} {
+			change, err := db.Stage(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			commit(t, db, change)
+		}
+		expect(ErrConflict, "key", Expect{Version: first, In: db})
+		for _, key := range []string{"key", "other"} {
+			v := version(key)
+			if seen[v] || v == 0 || v >= 1<<versionBits {
+				t.Fatalf("version %d of %s", v, key)
+			}
+			seen[v] = true
+		}
+	}
+	// And they are nothing that another node could work out.
+	it, _ := db.Get(c.Client, []byte("key"))
+	now := version("key")
+	db.key.Use(func(b []byte) error { b[0]++; return nil })
+	elsewhere, err := db.ItemVersions(it)
+	if err != nil || elsewhere[0] == now {
+		t.Errorf("elsewhere it is version %d, %v", elsewhere, err)
+	}
 }
 
 func TestItemsByPrefix(t *testing.T) {

@@ -2,8 +2,12 @@ package vault
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"github.com/tidwall/btree"
+
+	"github.com/stronghold-go/stronghold/procedures/primitive"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
 )
 
 // Item is a value of a client's key-value store. Store values are data, not
@@ -205,11 +209,37 @@ func (tx *Tx) size(clientID ID) storeSize {
 	return n
 }
 
+// ItemVersions are what items are known by: an item of another change, or of another key, has
+// another. They are no numbers of changes, by which the changes of others could be counted,
+// but 53 bits of an HMAC of the key and of when and where it was written: as many as a JSON
+// number holds. A key that is removed and written anew does not get one that it has had, which a
+// count for each key would take a tombstone for. None is 0.
+func (db *DB) ItemVersions(items ...*Item) ([]uint64, error) {
+	versions := make([]uint64, len(items))
+	var err error
+	memory.Erase(func() {
+		err = db.key.Use(func(key []byte) error {
+			for i, it := range items {
+				var stamp [stampSize]byte
+				var sum [32]byte
+				putStamp(stamp[:], it.Changed)
+				primitive.SHA256.HMAC(sum[:], key, []byte("version of a store's value"), stamp[:], it.Key)
+				versions[i] = max(1, binary.BigEndian.Uint64(sum[:])>>(64-versionBits))
+			}
+			return nil
+		})
+	})
+	return versions, err
+}
+
+const versionBits = 53
+
 // Expect is what somebody who writes a value expects to find there.
 type Expect struct {
 	Absent  bool
 	Value   []byte // nil: any
-	Version uint64 // the change that wrote it; 0: any
+	Version uint64 // 0: any
+	In      *DB    // that Version is of
 }
 
 // Expect returns [ErrExists] if there is a value where none is expected, and
@@ -221,14 +251,20 @@ func (tx *Tx) Expect(clientID ID, key []byte, x Expect) error {
 		return ErrExists
 	case x.Absent:
 		return nil
-	case err != nil, x.Value != nil && !bytes.Equal(x.Value, it.Value), x.Version != 0 && x.Version != it.Changed.Sequence:
+	case err != nil, x.Value != nil && !bytes.Equal(x.Value, it.Value):
 		return ErrConflict
+	case x.Version != 0:
+		now, err := x.In.ItemVersions(it)
+		if err == nil && now[0] != x.Version {
+			err = ErrConflict
+		}
+		return err
 	}
 	return nil
 }
 
-// Sequence is the number that this change will have.
-func (tx *Tx) Sequence() uint64 { return tx.stamp.Sequence }
+// Stamp is that of all that this change writes.
+func (tx *Tx) Stamp() Stamp { return tx.stamp }
 
 // PutItem writes a value to a client's store. expires is in ms since the Unix
 // epoch, 0 for never.

@@ -80,14 +80,19 @@ asked for; and from-outside, when somebody has known the secret.`,
 func (a *app) printStat(e *protocol.Entry) error {
 	type when struct {
 		At     string `json:"at"`
-		Device string `json:"device"`
-		Change uint64 `json:"change"`
+		Device string `json:"device,omitempty"` // not of a peer's record, as the next
+		Change uint64 `json:"change,omitempty"`
 	}
-	at := func(s *protocol.Stamp) when {
-		return when{moment(s.GetMs()), hex.EncodeToString(s.GetDevice()), s.GetSequence()}
+	at := func(ms uint64, s *protocol.Stamp) when {
+		return when{moment(ms), hex.EncodeToString(s.GetDevice()), s.GetSequence()}
 	}
-	created, changed := at(e.Created), at(e.Changed)
-	text := func(w when) string { return fmt.Sprintf("%s  by %s  change %d", w.At, w.Device, w.Change) }
+	created, changed := at(e.CreatedMs, e.Created), at(e.ChangedMs, e.Changed)
+	text := func(w when) string {
+		if w.Device == "" {
+			return w.At
+		}
+		return fmt.Sprintf("%s  by %s  change %d", w.At, w.Device, w.Change)
+	}
 	if a.json {
 		return a.printJSON(map[string]any{"location": e.Location.Text(), "kind": e.Kind, "flags": emptyNotNull(e.Flags),
 			"hint": hintText(e), "created": created, "changed": changed})

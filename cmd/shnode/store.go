@@ -161,7 +161,7 @@ func (a *app) storeGetCommand() *cobra.Command {
 	return cmd
 }
 
-// describe adds when a value was written, by which change, and when it goes.
+// describe adds what version of its key a value is, when it was written, and when it goes.
 func describe(out map[string]any, e *protocol.Entry) {
 	if e.Version != 0 {
 		out["version"] = e.Version

@@ -70,13 +70,14 @@ func (e *Engine) get(req *protocol.Request) (*protocol.Response, error) {
 	if value == nil {
 		value = []byte{} // there is a value, and it is empty
 	}
-	return &protocol.Response{Value: value, Entries: []*protocol.Entry{storeEntry(req.Location, it)}}, nil
+	entries, err := e.storeEntries(req.Location, it)
+	return &protocol.Response{Value: value, Entries: entries}, err
 }
 
 // put writes a value, for store.swap only if what is there is what the asker expects.
 func (e *Engine) put(req *protocol.Request) (*protocol.Response, error) {
 	client, key := storeKey(req)
-	expect := vault.Expect{Absent: req.IfAbsent, Value: req.IfValue, Version: req.IfVersion}
+	expect := vault.Expect{Absent: req.IfAbsent, Value: req.IfValue, Version: req.IfVersion, In: e.state.DB}
 	swap := req.Operation == "store.swap"
 	if swap {
 		switch {
@@ -92,17 +93,26 @@ func (e *Engine) put(req *protocol.Request) (*protocol.Response, error) {
 		expires = time.Now().UnixMilli() + int64(req.TtlMs)
 	}
 	resp := newResponse()
-	return resp, e.changeStore(req, resp, func(tx *vault.Tx) error {
+	written := vault.Item{Key: key}
+	err := e.changeStore(req, resp, func(tx *vault.Tx) error {
 		if swap {
 			if err := tx.Expect(client.Client, key, expect); err != nil {
 				return err
 			}
 		}
-		version := tx.Sequence()
-		resp.Version = &version
+		written.Changed = tx.Stamp()
 		// They stay, and are pieces of the message, which need not.
 		return tx.PutItem(client, bytes.Clone(key), bytes.Clone(req.Value), expires)
 	})
+	if err != nil {
+		return resp, err
+	}
+	version, err := e.state.DB.ItemVersions(&written)
+	if err != nil {
+		panic("engine: internal error: the key of what is open is gone")
+	}
+	resp.Version = &version[0]
+	return resp, nil
 }
 
 func (e *Engine) drop(req *protocol.Request) (*protocol.Response, error) {
@@ -128,8 +138,8 @@ func (e *Engine) keys(req *protocol.Request) (*protocol.Response, error) {
 		return nil, err
 	}
 	resp := new(protocol.Response)
-	for _, it := range page {
-		resp.Entries = append(resp.Entries, storeEntry(req.Location, it))
+	if resp.Entries, err = e.storeEntries(req.Location, page...); err != nil {
+		return nil, err
 	}
 	if more {
 		resp.Next = page[len(page)-1].Key
@@ -137,11 +147,20 @@ func (e *Engine) keys(req *protocol.Request) (*protocol.Response, error) {
 	return resp, nil
 }
 
-func storeEntry(in *protocol.Location, it *vault.Item) *protocol.Entry {
-	return &protocol.Entry{
-		Location:  &protocol.Location{Client: in.Client, ClientId: in.ClientId, Vault: it.Key},
-		ChangedMs: uint64(it.Changed.UnixMilli), ExpiresMs: uint64(it.Expires), Version: it.Changed.Sequence,
+// storeEntries are what is told of values besides what they are.
+func (e *Engine) storeEntries(in *protocol.Location, items ...*vault.Item) ([]*protocol.Entry, error) {
+	versions, err := e.state.DB.ItemVersions(items...)
+	if err != nil {
+		return nil, err
 	}
+	entries := make([]*protocol.Entry, len(items))
+	for i, it := range items {
+		entries[i] = &protocol.Entry{
+			Location:  &protocol.Location{Client: in.Client, ClientId: in.ClientId, Vault: it.Key},
+			ChangedMs: uint64(it.Changed.UnixMilli), ExpiresMs: uint64(it.Expires), Version: versions[i],
+		}
+	}
+	return entries, nil
 }
 
 // sweepDelay is how long what has expired stays in memory, so that what expires
