@@ -147,8 +147,7 @@ func (n *Node) answer(ctx context.Context, who *asker, req *protocol.Request) (r
 	}
 	rules := n.local.Rules()
 	if d := rules.Check(who.name, op, op.Accesses(req)); !d.Allowed {
-		n.log.Info("request denied", "peer", who.name, "operation", op.Name,
-			"request_id", hex.EncodeToString(req.Id), "reason", d.Reason)
+		n.notices.refused(who.name, "request denied", req, d.Reason)
 		return protocol.Refuse(protocol.Status_DENIED, "")
 	}
 	if isListing(op) {

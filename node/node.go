@@ -69,6 +69,7 @@ type Config struct {
 type Node struct {
 	local       Local
 	log         *slog.Logger
+	notices     *notices
 	limits      Limits
 	dialTimeout time.Duration
 	grace       time.Duration
@@ -119,6 +120,7 @@ func New(cfg Config) (*Node, error) {
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
+	n.notices = newNotices(n.log)
 	if n.dialTimeout == 0 {
 		n.dialTimeout = 10 * time.Second
 	}
@@ -215,6 +217,7 @@ func (n *Node) close() error {
 		r.close()
 	}
 	n.running.Wait() // each stream ends by itself after Grace
+	n.notices.close()
 	return n.host.Close()
 }
 
