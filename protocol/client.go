@@ -111,12 +111,13 @@ func (c Client) Unlock(ctx context.Context, passphrase []byte) error {
 // UnlockOptions say how [Client.UnlockWith] goes about it.
 type UnlockOptions struct {
 	AcceptOlder bool        // also if it is older than the last one written here ([ErrOlder]): what was changed since is not in it
+	MaxCost     uint32      // what trying the passphrase slots may take, all together: log2 of scrypt's N, at most 27; 0: 20
 	Clients     []*Location // load these and no others; nil: all. One that is not in the snapshot is [ErrNotFound]
 }
 
 // UnlockWith is [Client.Unlock] with options.
 func (c Client) UnlockWith(ctx context.Context, passphrase []byte, o UnlockOptions) error {
-	req := &Request{Id: NewID(), Operation: "node.unlock", AcceptOlder: o.AcceptOlder, Within: o.Clients}
+	req := &Request{Id: NewID(), Operation: "node.unlock", AcceptOlder: o.AcceptOlder, Cost: o.MaxCost, Within: o.Clients}
 	_, err := c.doSealed(ctx, req, passphrase, nil)
 	return err
 }

@@ -378,7 +378,7 @@ type Request struct {
 	Salt      []byte `protobuf:"bytes,35,opt,name=salt,proto3" json:"salt,omitempty"`                             // of its password
 	DryRun    bool   `protobuf:"varint,29,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`          // tell what would happen
 	SkipLarge bool   `protobuf:"varint,37,opt,name=skip_large,json=skipLarge,proto3" json:"skip_large,omitempty"` // leave out what is larger than its limit
-	Cost      uint32 `protobuf:"varint,33,opt,name=cost,proto3" json:"cost,omitempty"`                            // scrypt, log2 N
+	Cost      uint32 `protobuf:"varint,33,opt,name=cost,proto3" json:"cost,omitempty"`                            // scrypt, log2 N; of a file that is opened, the most to pay
 	// Of records.
 	Flags   []string    `protobuf:"bytes,70,rep,name=flags,proto3" json:"flags,omitempty"`      // what it may be used for
 	Wrapped []byte      `protobuf:"bytes,71,opt,name=wrapped,proto3" json:"wrapped,omitempty"`  // a key, wrapped under another
@@ -2716,6 +2716,7 @@ type Job struct {
 	Foreign       *ForeignFile           `protobuf:"bytes,5,opt,name=foreign,proto3" json:"foreign,omitempty"`
 	ForeignKey    *ForeignKey            `protobuf:"bytes,6,opt,name=foreign_key,json=foreignKey,proto3" json:"foreign_key,omitempty"`
 	NewKey        *NewKey                `protobuf:"bytes,7,opt,name=new_key,json=newKey,proto3" json:"new_key,omitempty"`
+	MaxCost       uint32                 `protobuf:"varint,8,opt,name=max_cost,json=maxCost,proto3" json:"max_cost,omitempty"` // what all slots that are tried may take together, scrypt's log2 N
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2797,6 +2798,13 @@ func (x *Job) GetNewKey() *NewKey {
 		return x.NewKey
 	}
 	return nil
+}
+
+func (x *Job) GetMaxCost() uint32 {
+	if x != nil {
+		return x.MaxCost
+	}
+	return 0
 }
 
 // NewKey is what a slot is to be made of.
@@ -3354,7 +3362,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06Change\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05entry\x18\x02 \x01(\fR\x05entry\x12\x14\n" +
-	"\x05takes\x18\x03 \x01(\bR\x05takes\"\x84\x02\n" +
+	"\x05takes\x18\x03 \x01(\bR\x05takes\"\x9f\x02\n" +
 	"\x03Job\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x1b\n" +
 	"\tanswer_to\x18\x02 \x01(\fR\banswerTo\x12\x16\n" +
@@ -3363,7 +3371,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\aforeign\x18\x05 \x01(\v2\x1a.stronghold.v1.ForeignFileR\aforeign\x12:\n" +
 	"\vforeign_key\x18\x06 \x01(\v2\x19.stronghold.v1.ForeignKeyR\n" +
 	"foreignKey\x12.\n" +
-	"\anew_key\x18\a \x01(\v2\x15.stronghold.v1.NewKeyR\x06newKey\".\n" +
+	"\anew_key\x18\a \x01(\v2\x15.stronghold.v1.NewKeyR\x06newKey\x12\x19\n" +
+	"\bmax_cost\x18\b \x01(\rR\amaxCost\".\n" +
 	"\x06NewKey\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x12\n" +
 	"\x04cost\x18\x02 \x01(\rR\x04cost\"i\n" +

@@ -2,9 +2,11 @@ package sandbox
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -45,6 +47,7 @@ func lockDown(pipes int) []Layer {
 	if err != nil {
 		failed(&filter, err)
 	}
+	failed(&limits, limitMemory())
 	if note, err := landlockAll(); err != nil {
 		failed(&landlock, err)
 	} else {
@@ -93,6 +96,25 @@ func failing(rules []Rule) string {
 		return ""
 	}
 	return "fail and do not end it, for the C library: " + strings.Join(names, ", ")
+}
+
+// limitMemory makes a hard bound of Config.Memory. It is one of addresses: RLIMIT_DATA is not looked at where the
+// runtime maps memory in the place of what it has reserved, however much that is. Much is reserved already.
+func limitMemory() error {
+	memory := debug.SetMemoryLimit(-1)
+	if memory == math.MaxInt64 {
+		return nil
+	}
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return err
+	}
+	var pages uint64
+	if _, err := fmt.Sscan(string(b), &pages); err != nil {
+		return err
+	}
+	most := pages*uint64(os.Getpagesize()) + uint64(memory)
+	return unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: most, Max: most})
 }
 
 // installFilter puts the filter on every thread of the process.

@@ -228,7 +228,7 @@ func TestPostureInside(t *testing.T) {
 	}
 
 	environ := strings.Split(strings.TrimSuffix(p.read("environ"), "\x00"), "\x00")
-	if !slices.Equal(environ, environment(workers)) {
+	if !slices.Equal(environ, environment(workers, 0)) {
 		t.Errorf("environ: %q", environ)
 	}
 	if got := p.read("cmdline"); got != "stronghold-zone\x00test\x00" {

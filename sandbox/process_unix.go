@@ -27,16 +27,21 @@ const firstPipe = 3
 //	updatemaxprocs, containermaxprocs   no look at affinity and cgroup once a second
 //	decoratemappings   no prctl to name mappings
 //	GOTRACEBACK        a dying runtime prints no stack
-func environment(workers int) []string {
-	return []string{
+//	GOMEMLIMIT         where a zone has a bound: lockDown makes a hard one of it
+func environment(workers int, memory uint64) []string {
+	env := []string{
 		"GODEBUG=asyncpreemptoff=1,gcshrinkstackoff=1,updatemaxprocs=0,containermaxprocs=0,decoratemappings=0",
 		"GOTRACEBACK=none",
 		"GOMAXPROCS=" + strconv.Itoa(workers+processorToSpare),
 	}
+	if memory != 0 {
+		env = append(env, "GOMEMLIMIT="+strconv.FormatUint(memory+ownMemory, 10))
+	}
+	return env
 }
 
 // startChild starts this program as a zone. It must be called on the thread that is to live as long as the zone.
-func startChild(name string, workers int) (*child, error) {
+func startChild(name string, workers int, memory uint64) (*child, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
@@ -63,7 +68,7 @@ func startChild(name string, workers int) (*child, error) {
 	for _, e := range zone {
 		files = append(files, e.w)
 	}
-	process, layers, err := startProcess(&os.ProcAttr{Dir: "/", Env: environment(workers), Files: files}, []string{argv0, name})
+	process, layers, err := startProcess(&os.ProcAttr{Dir: "/", Env: environment(workers, memory), Files: files}, []string{argv0, name})
 	if err != nil {
 		closeEnds(parent)
 		if quick != nil {

@@ -15,18 +15,22 @@ import (
 const filterSignal = syscall.Signal(-1)
 
 // environment is all that a zone has, besides what Windows itself insists on; process_unix.go tells what for.
-func environment(workers int) []string {
-	return []string{
+func environment(workers int, memory uint64) []string {
+	env := []string{
 		"GODEBUG=asyncpreemptoff=1,gcshrinkstackoff=1,updatemaxprocs=0",
 		"GOTRACEBACK=none",
 		"GOMAXPROCS=" + strconv.Itoa(workers+processorToSpare),
 		"SYSTEMROOT=" + os.Getenv("SYSTEMROOT"),
 	}
+	if memory != 0 {
+		env = append(env, "GOMEMLIMIT="+strconv.FormatUint(memory+ownMemory, 10))
+	}
+	return env
 }
 
 // startChild starts this program as a zone. The handles of its pipes are the only ones that it inherits besides the
 // null device, and their numbers are its second argument.
-func startChild(name string, workers int) (*child, error) {
+func startChild(name string, workers int, memory uint64) (*child, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
@@ -55,7 +59,7 @@ func startChild(name string, workers int) (*child, error) {
 		}
 	}
 	process, err := os.StartProcess(program, []string{argv0, name, strings.Join(numbers, ",")}, &os.ProcAttr{
-		Env:   environment(workers),
+		Env:   environment(workers, memory),
 		Files: []*os.File{null, null, null},
 		Sys:   sys,
 	})

@@ -70,7 +70,14 @@ type Config struct {
 
 	// Workers is how many requests the zone works on at once. 0 is runtime.GOMAXPROCS(0).
 	Workers int
+
+	// Memory bounds how many bytes the handler may use, in all; 0 does not. One that needs more ends the zone: what it is
+	// given to work on may be made by somebody who wants the machine to run out of memory. Only Linux holds it.
+	Memory uint64
 }
+
+// ownMemory is what a zone needs besides, in bytes: the runtime takes memory 64 MiB at a time.
+const ownMemory = 256 << 20
 
 // maxWorkers keeps the descriptors of a zone below what every system allows.
 const maxWorkers = 256

@@ -55,7 +55,7 @@ func Start(ctx context.Context, c Config) (*Zone, error) {
 	}
 	z := &Zone{start: make(chan struct{}), ended: make(chan struct{}), done: make(chan struct{})}
 	started := make(chan error, 1)
-	go z.live(c.Name, workers, started)
+	go z.live(c.Name, workers, c.Memory, started)
 	if err := <-started; err != nil {
 		return nil, err
 	}
@@ -88,9 +88,9 @@ func Start(ctx context.Context, c Config) (*Zone, error) {
 
 // live starts the process, waits for it and cleans up. It stays on one thread all that time: the kernel's signal of a
 // parent's death comes when the thread that started the child ends.
-func (z *Zone) live(name string, workers int, started chan<- error) {
+func (z *Zone) live(name string, workers int, memory uint64, started chan<- error) {
 	runtime.LockOSThread()
-	child, err := startChild(name, workers)
+	child, err := startChild(name, workers, memory)
 	if err != nil {
 		close(z.done)
 		started <- err

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"io"
 	"math"
+	"math/bits"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,43 +150,65 @@ func costFor(sample int, took time.Duration) int {
 }
 
 // Open opens the first slot that fits the secret, a passphrase or a key, and
-// returns the root key. Errors are [ErrWrongKey], [ErrNoSlotFits], [ErrNotAKey],
-// [*CostError] if only slots that are too expensive are left, and [*DamagedError].
+// returns the root key. A passphrase is hashed for one slot after the other, the
+// cheapest first: all of these hashes together take 2^maxCost steps of scrypt at
+// most, and none more than 2^[MaxCost], since anybody can write a header. Errors are
+// [ErrWrongKey], [ErrNoSlotFits], [ErrNotAKey], [*CostError] if only slots that are
+// too expensive are left, and [*DamagedError].
 func (h *Header) Open(secret []byte, maxCost int) (root []byte, err error) {
 	o, err := parseOpener(secret)
 	if err != nil {
 		return nil, err
 	}
-	none := ErrNoSlotFits
-	var dear error
+	if o.identity == nil {
+		return h.openPassphrase(o.passphrase, maxCost)
+	}
 	for i := range h.Slots {
-		s := &h.Slots[i]
-		id := o.identity
-		switch {
-		case id != nil && s.Recipient != o.recipient, id == nil && s.Kind != PassphraseSlot:
-			continue
-		case id == nil:
+		if s := &h.Slots[i]; s.Recipient == o.recipient {
+			return s.unwrap(o.identity)
+		}
+	}
+	return nil, ErrNoSlotFits
+}
+
+func (h *Header) openPassphrase(passphrase []byte, maxCost int) (root []byte, err error) {
+	type locked struct {
+		*Slot
+		cost int
+	}
+	var slots []locked
+	for i := range h.Slots {
+		if s := &h.Slots[i]; s.Kind == PassphraseSlot {
 			cost, ok := s.Cost()
 			if !ok {
 				return nil, s.damaged()
 			}
-			if cost > maxCost {
-				dear = &CostError{Cost: cost, Max: maxCost}
-				continue
-			}
-			none = ErrWrongKey
-			if id, err = s.unlock(o.passphrase, maxCost); err == ErrWrongKey {
-				continue
-			} else if err != nil {
-				return nil, err
-			}
+			slots = append(slots, locked{s, cost})
 		}
-		return s.unwrap(id)
 	}
-	if dear != nil {
-		return nil, dear
+	if len(slots) == 0 {
+		return nil, ErrNoSlotFits
 	}
-	return nil, none
+	slices.SortStableFunc(slots, func(a, b locked) int { return a.cost - b.cost })
+	for spent := uint64(0); len(slots) > 0; slots = slots[1:] {
+		s := slots[0]
+		if s.cost > MaxCost || spent+1<<s.cost > 1<<maxCost {
+			for _, s := range slots {
+				spent += 1 << min(s.cost, 57) // 32 of these fit
+			}
+			return nil, &CostError{Cost: bits.Len64(spent - 1), Max: maxCost}
+		}
+		id, err := s.unlock(passphrase, s.cost)
+		if err == nil {
+			return s.unwrap(id)
+		}
+		if err != ErrWrongKey {
+			return nil, err
+		}
+		spent += 1 << s.cost
+		debug.FreeOSMemory() // what this hash took, before the next one takes as much again
+	}
+	return nil, ErrWrongKey
 }
 
 // ErrNoSlotFits is the error for a secret of a sort that no slot is for.

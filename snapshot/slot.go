@@ -18,6 +18,11 @@ import (
 const (
 	MinCost = 17 // 128 MiB
 	MaxCost = 22 // 4 GiB; more is refused before any of it is spent
+
+	// DefaultMaxCost is what all hashes that a file asks for may take together if nobody
+	// says, MaxMaxCost what somebody can say: as many slots as there can be, at MaxCost.
+	DefaultMaxCost = 20 // 1 GiB
+	MaxMaxCost     = MaxCost + 5
 )
 
 // MaxLabel bounds what a slot is called, in bytes.

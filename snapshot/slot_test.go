@@ -2,8 +2,13 @@ package snapshot
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -301,11 +306,76 @@ func TestDamagedSlots(t *testing.T) {
 	dear, _, _ := ReadHeader(bytes.NewReader(k.header(t, passphrase, "another").Encode()))
 	dear.Slots[0].Lock = bytes.Replace(dear.Slots[0].Lock, []byte(" 1\n"), []byte(" 40\n"), 1)
 	cost := new(CostError)
-	if _, err := dear.Open([]byte(passphrase), MaxCost); !errors.As(err, &cost) || *cost != (CostError{40, MaxCost}) {
+	if _, err := dear.Open([]byte(passphrase), MaxCost); !errors.As(err, &cost) || *cost != (CostError{41, MaxCost}) {
 		t.Errorf("a dear slot: %v", err)
 	}
 	if root, err := dear.Open([]byte("another"), MaxCost); err != nil || !k.Are(root) {
 		t.Errorf("behind a dear slot: %v", err)
+	}
+}
+
+// lockOf is the lock of a slot of this cost, made without any key or hash.
+func lockOf(cost int) []byte {
+	text := base64.RawStdEncoding.EncodeToString
+	return fmt.Appendf(nil, "age-encryption.org/v1\n-> scrypt %s %d\n%s\n--- %s\n%s",
+		text(make([]byte, 16)), cost, text(make([]byte, 32)), text(make([]byte, 32)), make([]byte, 100))
+}
+
+// hostile is a header whose slots have these costs, which anybody can write.
+func hostile(t testing.TB, costs ...int) *Header {
+	t.Helper()
+	h := new(Header)
+	id, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cost := range costs {
+		s := Slot{Kind: PassphraseSlot, Recipient: id.Recipient().String(), Lock: lockOf(cost), Wrap: make([]byte, 200)}
+		if h, _, err = h.With(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h, _, err = ReadHeader(bytes.NewReader(h.Encode())); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// A header that was made without a key has nobody hash more than is allowed, in all:
+// what is not affordable is not begun, and the slots that are come first. What was
+// hashed is told by the memory that it took: 2^cost KiB each.
+func TestHostileSlots(t *testing.T) {
+	repeat := func(n, cost int) []int { return slices.Repeat([]int{cost}, n) }
+	for _, tt := range []struct {
+		name    string
+		costs   []int
+		maxCost int
+		want    error
+		hashed  uint64 // KiB
+	}{
+		{"32 that are too dear", repeat(32, MaxCost), DefaultMaxCost, &CostError{MaxCost + 5, DefaultMaxCost}, 0},
+		{"a slot that nobody may pay", []int{MaxCost + 1}, MaxMaxCost, &CostError{MaxCost + 1, MaxMaxCost}, 0},
+		{"numbers that overflow", []int{64, 63, 62, 1 << 40, 1 << 62, 40}, DefaultMaxCost, &CostError{60, DefaultMaxCost}, 0},
+		{"32 of which some are affordable", repeat(32, 12), 14, &CostError{17, 14}, 4 << 12},
+		{"the cheapest first", []int{22, 12, 22, 13, 22, 22}, 14, &CostError{25, 14}, 1<<12 + 1<<13},
+		{"all of them", repeat(4, 12), 14, ErrWrongKey, 4 << 12},
+	} {
+		h := hostile(t, tt.costs...)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := h.Open([]byte("a passphrase"), tt.maxCost)
+		runtime.ReadMemStats(&after)
+		cost := new(CostError)
+		if errors.As(err, &cost) {
+			err = cost
+		}
+		if !reflect.DeepEqual(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+		// Each hash takes little more than it is to fill.
+		if got := (after.TotalAlloc - before.TotalAlloc) >> 10; got < tt.hashed || got > tt.hashed+3<<10 {
+			t.Errorf("%s: it took %d KiB, want %d and at most 3 MiB more", tt.name, got, tt.hashed)
+		}
 	}
 }
 

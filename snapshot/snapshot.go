@@ -44,13 +44,14 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("snapshot: damaged: %s at byte %d", e.Where, e.Offset)
 }
 
-// CostError is the error for a passphrase slot that takes more to open than is allowed.
+// CostError is the error for passphrase slots that take more to try, all together, than
+// is allowed.
 type CostError struct {
-	Cost, Max int // log2 N of scrypt
+	Cost, Max int // log2 N of scrypt; of one that takes as much as all
 }
 
 func (e *CostError) Error() string {
-	return fmt.Sprintf("snapshot: opening takes scrypt 2^%d (%d MiB), more than the allowed 2^%d", e.Cost, 1<<max(0, e.Cost-10), e.Max)
+	return fmt.Sprintf("snapshot: its passphrase slots take scrypt 2^%d in all, more than the allowed 2^%d", e.Cost, e.Max)
 }
 
 // Version is the version of the format that this package reads and writes.

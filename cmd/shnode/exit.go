@@ -92,7 +92,7 @@ var outcomes = map[protocol.Status]outcome{
 	protocol.Status_MISSING:  {exit: exitNotFound, hint: "put vault.stronghold, or a copy of it, back into the home"},
 	protocol.Status_NO_SLOT:  {exit: exitLocked, hint: "`shnode snapshot inspect FILE` tells what opens a snapshot; nothing was changed"},
 	protocol.Status_TOO_EXPENSIVE: {exit: exitDamaged,
-		hint: "whoever wrote this file asks for more work to open it than this node allows"},
+		hint: "allow more with --max-cost N, if the file is yours: its slots take 2^N KiB of memory, one after the other; 20 if nothing is said"},
 }
 
 // explain says what err means to the person or script that asked. remote says

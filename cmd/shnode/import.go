@@ -54,7 +54,7 @@ wallet.rs are known.`,
 	flags.BoolVar(&req.DryRun, "dry-run", false, "tell what would come, and change nothing")
 	flags.BoolVar(&req.Overwrite, "overwrite", false, "replace the records and values that are there, for good")
 	flags.BoolVar(&req.SkipLarge, "skip-large", false, "leave out what is larger than 64 KiB, and tell what that is")
-	flags.Uint32Var(&req.Cost, "max-cost", 20, "the highest work factor to pay: 20 takes 1 GiB of memory, 23 takes 8 GiB")
+	flags.Uint32Var(&req.Cost, "max-cost", 20, "the highest work factor to pay, for all ways that are tried together: 20 takes 1 GiB of memory, 23 takes 8 GiB")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
 		if !cmd.Flags().Changed("timeout") {
@@ -155,7 +155,7 @@ func importHint(err error) error {
 	case protocol.Status_EXISTS:
 		f.hint = "nothing was changed; bring it into a home of its own, or replace for good what is here with --overwrite"
 	case protocol.Status_WRONG_KEY:
-		f.hint = "nothing was changed; --from names the program that wrote the file, and --salt-file the salt of Tauri's plugin. A damaged file of version 1.0 or 2.0 looks the same"
+		f.hint = "nothing was changed; --from names the program that wrote the file, and --salt-file the salt of Tauri's plugin; --max-cost N lets more ways be tried. A damaged file of version 1.0 or 2.0 looks the same"
 	case protocol.Status_NOT_A_SNAPSHOT:
 		f.hint = "a file of the Rust Stronghold begins with PARTI; is this the right one?"
 	case protocol.Status_UNSUPPORTED_VERSION:

@@ -80,6 +80,7 @@ type app struct {
 	peer           string
 	passphraseFile string
 	acceptOlder    bool
+	maxCost        uint32
 	clients        []string
 
 	stdinTaken bool // by a value, so that no second one reads it

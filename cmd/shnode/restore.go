@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -11,7 +12,8 @@ import (
 )
 
 func (a *app) snapshotVerifyCommand() *cobra.Command {
-	return &cobra.Command{
+	var o local.VerifyOptions
+	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "read a snapshot wholly, with its passphrase, and tell whether it is as it was written; asks no node",
 		Long: `verify opens a snapshot in a zone of its own, which ends with it, and holds every
@@ -20,20 +22,50 @@ damaged it says at which byte.`,
 		Example: `  shnode snapshot verify backup.stronghold --passphrase-file passphrase`,
 		Args:    takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			passphrase, err := a.passphrase(ctx, false)
+			if err := checkMaxCost(o.MaxCost); err != nil {
+				return err
+			}
+			passphrase, err := a.passphrase(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
 			defer passphrase.Destroy()
-			v, err := local.Verify(ctx, args[0], passphrase.Bytes())
+			o.Secret = passphrase.Bytes()
+			ctx, cancel := a.within(cmd)
+			defer cancel()
+			v, err := local.Verify(ctx, args[0], o)
 			if err != nil {
 				return aboutFile(args[0], err)
 			}
 			return a.printVerified(args[0], v, nil)
 		},
 	}
+	maxCostFlag(cmd, &o.MaxCost)
+	return cmd
 }
+
+// within has what asks no node end after --timeout, if it is given: a file may be as
+// large as it likes.
+func (a *app) within(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	if !cmd.Flags().Changed("timeout") {
+		return cmd.Context(), func() {}
+	}
+	return context.WithTimeout(cmd.Context(), a.timeout)
+}
+
+// maxCostFlag is for what opens a file that may be anybody's.
+func maxCostFlag(cmd *cobra.Command, cost *uint32) {
+	cmd.Flags().Uint32Var(cost, "max-cost", 20, "log2 of the work to try the passphrase on the file's slots with, all together; 20 takes 1 GiB of memory at most, and some seconds")
+}
+
+func checkMaxCost(cost uint32) error {
+	if cost == 0 || cost > maxMaxCost {
+		return usage("--max-cost is 1 to 27", "each step doubles the time; `shnode snapshot inspect FILE` tells what each slot of a file takes")
+	}
+	return nil
+}
+
+const maxMaxCost = maxCost + 5 // as many slots as there can be
 
 func (a *app) snapshotRestoreCommand() *cobra.Command {
 	var o local.RestoreOptions
@@ -52,18 +84,23 @@ since what was changed in between is not in it, unless --accept-older is given.`
 	}
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "verify it, and change nothing")
 	cmd.Flags().BoolVar(&o.AcceptOlder, "accept-older", false, "also if it is older than the last one that was written here")
+	maxCostFlag(cmd, &o.MaxCost)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ctx := cmd.Context()
 		home, err := a.home()
+		if err == nil {
+			err = checkMaxCost(o.MaxCost)
+		}
 		if err != nil {
 			return err
 		}
-		passphrase, err := a.passphrase(ctx, false)
+		passphrase, err := a.passphrase(cmd.Context(), false)
 		if err != nil {
 			return err
 		}
 		defer passphrase.Destroy()
 		o.Secret = passphrase.Bytes()
+		ctx, cancel := a.within(cmd)
+		defer cancel()
 		v, replaced, err := local.Restore(ctx, local.Config{Home: home}, args[0], o)
 		switch {
 		case errors.Is(err, local.ErrNoHome):

@@ -50,6 +50,9 @@ ends, the socket is removed. It then ends with 0, or with 130 after SIGINT.`,
 	a.unlockFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		home, err := a.home()
+		if err == nil {
+			err = checkMaxCost(a.maxCost)
+		}
 		if err != nil {
 			return err
 		}
@@ -153,7 +156,7 @@ func (a *app) printReady(n *opened) error {
 // unlockFromFile unlocks the node by a process of its own, so that no
 // passphrase was ever in the memory of this one.
 func (a *app) unlockFromFile(ctx context.Context, home string) error {
-	args := []string{"unlock", "--json", "--home", home, "--passphrase-file", a.passphraseFile, "--timeout", a.timeout.String()}
+	args := []string{"unlock", "--json", "--home", home, "--passphrase-file", a.passphraseFile, "--timeout", a.timeout.String(), "--max-cost", fmt.Sprint(a.maxCost)}
 	if a.acceptOlder {
 		args = append(args, "--accept-older")
 	}

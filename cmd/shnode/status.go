@@ -245,11 +245,15 @@ func (a *app) unlockCommand() *cobra.Command {
 // unlockFlags are those of the commands that unlock.
 func (a *app) unlockFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&a.clients, "client", nil, "load this client of the snapshot and none that is not named; all, if there is no such flag")
+	maxCostFlag(cmd, &a.maxCost)
 	cmd.Flags().BoolVar(&a.acceptOlder, "accept-older", false, "open the snapshot also if it is older than the last one that was written in this home")
 }
 
 func (a *app) unlock(ctx context.Context, c protocol.Client) error {
-	options := protocol.UnlockOptions{AcceptOlder: a.acceptOlder}
+	options := protocol.UnlockOptions{AcceptOlder: a.acceptOlder, MaxCost: a.maxCost}
+	if err := checkMaxCost(a.maxCost); err != nil {
+		return err
+	}
 	for _, name := range a.clients {
 		client, err := clientArg(name)
 		if err != nil {

@@ -141,7 +141,7 @@ func TestUnloadedIsKept(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if v, err := local.Verify(t.Context(), filepath.Join(cfg.Home, "vault.stronghold"), []byte(passphrase)); err != nil || v.Recovered {
+	if v, err := local.Verify(t.Context(), filepath.Join(cfg.Home, "vault.stronghold"), local.VerifyOptions{Secret: []byte(passphrase)}); err != nil || v.Recovered {
 		t.Errorf("verified: %v, %v", v, err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 // the zone next, or the answer if there is one already. An error means that
 // nothing has come of it, and nothing will.
 func (s *Stronghold) hash(ctx context.Context, zone *handle, req *protocol.Request) (next *protocol.Request, _ *protocol.Response, err error) {
-	other, err := startZone(ctx, sandbox.Config{Name: zoneName, Workers: 1})
+	other, err := startZone(ctx, sandbox.Config{Name: zoneName, Workers: 1, Memory: hashMemory(req)})
 	if err != nil {
 		s.log.Error("zone for a password hash not started", "error", err)
 		return nil, protocol.Refuse(protocol.Status_UNAVAILABLE, "the zone that hashes passwords does not start"), ctx.Err()
@@ -40,6 +40,26 @@ func (s *Stronghold) hash(ctx context.Context, zone *handle, req *protocol.Reque
 	}
 	return &protocol.Request{Id: req.Id, Operation: "zone.hashed", Hashed: resp.Hashed}, nil, nil
 }
+
+// hashMemory is how much the zone that hashes for a request may use, in bytes: what
+// scrypt fills with the highest cost that the request allows, and what it is given. The
+// zone looks at the cost before it hashes; this holds whatever it overlooks.
+func hashMemory(req *protocol.Request) uint64 {
+	cost := uint64(defaultMaxCost)
+	switch {
+	case slices.Contains(renews, req.Operation), req.Operation == "snapshot.export":
+		cost = maxMaxCost // of the file that is open: its own slots, and the new one, which is sealed
+	case req.Cost != 0:
+		cost = min(uint64(req.Cost), maxMaxCost)
+	}
+	return 1<<(cost+10) + givenMemory
+}
+
+const (
+	defaultMaxCost = 20        // 1 GiB; of a request that does not say
+	maxMaxCost     = 23        // 8 GiB; nothing is hashed that takes more at once
+	givenMemory    = 256 << 20 // the file of another program and what is in it have 32 MiB each, and lie in it several times
+)
 
 // notHashed says why there is no password hash.
 func (s *Stronghold) notHashed(other *handle) *protocol.Response {

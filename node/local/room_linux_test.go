@@ -21,7 +21,7 @@ func TestRoom(t *testing.T) {
 	path := filepath.Join(cfg.Home, "vault.stronghold")
 	verified := func(path string) *local.Verified {
 		t.Helper()
-		v, err := local.Verify(t.Context(), path, []byte(passphrase))
+		v, err := local.Verify(t.Context(), path, local.VerifyOptions{Secret: []byte(passphrase)})
 		if err != nil {
 			t.Fatal(err)
 		}

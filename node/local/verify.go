@@ -24,22 +24,27 @@ type Verified struct {
 	lineage   []byte
 }
 
-// Verify reads a snapshot file wholly, in a zone of its own, which it opens with
-// the secret of one of the file's slots. Refusals are a [*protocol.Error]:
-// [protocol.ErrDamaged] says where.
-func Verify(ctx context.Context, path string, secret []byte) (*Verified, error) {
+// VerifyOptions say how [Verify] goes about it.
+type VerifyOptions struct {
+	Secret  []byte // of a slot of the file; the caller wipes it
+	MaxCost uint32 // what trying its passphrase slots may take, all together: log2 of scrypt's N, at most 27; 0: 20
+}
+
+// Verify reads a snapshot file wholly, in a zone of its own. Refusals are a
+// [*protocol.Error]: [protocol.ErrDamaged] says where.
+func Verify(ctx context.Context, path string, o VerifyOptions) (*Verified, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	s := &Stronghold{log: slog.New(slog.DiscardHandler), state: new(state)}
-	return s.verify(ctx, f, secret, true)
+	return s.verify(ctx, f, o.Secret, protocol.UnlockOptions{AcceptOlder: true, MaxCost: o.MaxCost})
 }
 
 // verify opens what f holds in a zone that ends with it. What is older than what
 // s remembers is refused, unless it is accepted.
-func (s *Stronghold) verify(ctx context.Context, f *os.File, secret []byte, acceptOlder bool) (*Verified, error) {
+func (s *Stronghold) verify(ctx context.Context, f *os.File, secret []byte, o protocol.UnlockOptions) (*Verified, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -57,7 +62,7 @@ func (s *Stronghold) verify(ctx context.Context, f *os.File, secret []byte, acce
 		opened, err = s.bring(ctx, zone, req, f)
 		return opened, err
 	})}
-	if err := c.UnlockWith(ctx, secret, protocol.UnlockOptions{AcceptOlder: acceptOlder}); err != nil {
+	if err := c.UnlockWith(ctx, secret, o); err != nil {
 		return nil, err
 	}
 	return &Verified{Size: st.Size(), Base: int64(opened.Base), Length: int64(opened.Length), Recovered: opened.Recovered,
@@ -69,6 +74,7 @@ type RestoreOptions struct {
 	Secret      []byte // of a slot of the file; the caller wipes it
 	DryRun      bool   // change nothing
 	AcceptOlder bool   // also if the file is older than the last one that was written here
+	MaxCost     uint32 // as for Verify
 }
 
 // Restore puts a copy of a snapshot file in the place of the home's, after it was
@@ -108,7 +114,7 @@ func Restore(ctx context.Context, cfg Config, path string, o RestoreOptions) (_ 
 	if _, err := to.Seek(0, io.SeekStart); err != nil {
 		return nil, "", err
 	}
-	v, err := s.verify(ctx, to, o.Secret, o.AcceptOlder)
+	v, err := s.verify(ctx, to, o.Secret, protocol.UnlockOptions{AcceptOlder: o.AcceptOlder, MaxCost: o.MaxCost})
 	if err != nil || o.DryRun {
 		return v, "", err
 	}

@@ -136,7 +136,7 @@ func TestKeep(t *testing.T) {
 		if n > 0 {
 			name = fmt.Sprintf("%s.%d", path, n)
 		}
-		v, err := local.Verify(t.Context(), name, []byte(passphrase))
+		v, err := local.Verify(t.Context(), name, local.VerifyOptions{Secret: []byte(passphrase)})
 		if err != nil || v.Changes != changes {
 			t.Errorf("%s: %v, %v", filepath.Base(name), v, err)
 		}
@@ -189,7 +189,7 @@ func TestRefusedFiles(t *testing.T) {
 		}
 		write(t, path, tt.file)
 		err := s.Client().Unlock(t.Context(), []byte(tt.secret))
-		_, verifyErr := local.Verify(t.Context(), path, []byte(tt.secret))
+		_, verifyErr := local.Verify(t.Context(), path, local.VerifyOptions{Secret: []byte(tt.secret)})
 		for what, err := range map[string]error{"unlock": err, "verify": verifyErr} {
 			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.detail) {
 				t.Errorf("%s, %s: %v", name, what, err)

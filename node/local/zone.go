@@ -334,7 +334,7 @@ func Inspect(ctx context.Context, path string) (_ *protocol.SnapshotInfo, size i
 // error means that no answer came.
 func (s *Stronghold) bring(ctx context.Context, zone *handle, unlock *protocol.Request, file io.ReaderAt) (*protocol.Response, error) {
 	// The secret was sealed for node.unlock: the zone opens it as what it was asked for.
-	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: s.state.device[:], Within: unlock.Within}
+	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: s.state.device[:], Within: unlock.Within, Cost: unlock.Cost}
 	s.settings.Limits.put(req)
 	if s.state.DB != nil && !unlock.AcceptOlder {
 		req.Lineage, req.Newest = s.state.newest()

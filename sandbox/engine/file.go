@@ -2,6 +2,8 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
+	"fmt"
 	"runtime/debug"
 	"slices"
 
@@ -135,6 +137,9 @@ func (e *Engine) begin(req *protocol.Request) (*protocol.Response, error) {
 		}
 		e.opening = nil
 	}
+	if req.Cost > snapshot.MaxMaxCost {
+		return nil, &procedures.InputError{Field: "cost", Reason: fmt.Sprintf("at most %d", snapshot.MaxMaxCost)}
+	}
 	header, _, err := snapshot.ReadHeader(bytes.NewReader(req.Snapshot))
 	if err != nil {
 		return nil, err
@@ -145,7 +150,8 @@ func (e *Engine) begin(req *protocol.Request) (*protocol.Response, error) {
 		return nil, err
 	}
 	defer memory.Wipe(passphrase)
-	return e.hash(req, &protocol.Job{Header: header.Encode(), Key: passphrase}, func(h *protocol.Hashed) (*protocol.Response, error) {
+	job := &protocol.Job{Header: header.Encode(), Key: passphrase, MaxCost: cmp.Or(req.Cost, snapshot.DefaultMaxCost)}
+	return e.hash(req, job, func(h *protocol.Hashed) (*protocol.Response, error) {
 		e.bringing.Lock()
 		defer e.bringing.Unlock()
 		if e.unlocked() {

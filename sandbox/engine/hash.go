@@ -148,5 +148,5 @@ func openSlot(job *protocol.Job) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.Open(job.Key, snapshot.MaxCost)
+	return h.Open(job.Key, int(job.MaxCost))
 }

@@ -66,6 +66,7 @@ func wipeProof(p *protocol.Proof) {
 func (e *Engine) prove(req *protocol.Request, p *protocol.Proof, job *protocol.Job, finish func(*protocol.Hashed) (*protocol.Response, error)) (*protocol.Response, error) {
 	_, header := e.inForce()
 	job.Header, job.Key = header.Encode(), p.Key
+	job.MaxCost = snapshot.MaxMaxCost // it is our own file, and known to be
 	return e.hash(req, job, func(h *protocol.Hashed) (*protocol.Response, error) {
 		e.mu.RLock()
 		defer e.mu.RUnlock()

@@ -127,7 +127,8 @@ type Attempt struct {
 }
 
 // OpenPassword opens the snapshot file by a password, with the first of the [Methods] for its version and the kind that
-// fits. It returns what it tried, the one that fit last. The salt may be nil. In version 3 each attempt costs a scrypt.
+// fits. It returns what it tried, the one that fit last. The salt may be nil. In version 3 each attempt costs a scrypt:
+// all of them together fill no more than [Options] allows, and methods for which nothing is left are not tried.
 //
 // Errors: those of [Open], and [ErrNoMethod], [ErrNoSalt] or [ErrNotAKey] if there was nothing to try. An error other
 // than a wrong key ends the search.
@@ -162,12 +163,18 @@ func try(file, password, salt []byte, kind Kind, o Options, open func(key []byte
 		return nil, fmt.Errorf("%w: version %s", ErrNoMethod, info.Version)
 	}
 	var tried []Attempt
+	spent := uint64(0)
 	for _, m := range list {
 		key, err := m.Key(password, salt, o)
+		if all := spent + info.Memory; err == nil && spent > 0 && all > o.maxScryptMemory() {
+			err = &ExpensiveError{What: "scrypt, with those before,", Needs: all, Allowed: o.maxScryptMemory()}
+		}
 		if err != nil {
+			clear(key)
 			tried = append(tried, Attempt{m, err})
 			continue
 		}
+		spent += info.Memory
 		err = open(key)
 		clear(key)
 		tried = append(tried, Attempt{m, err})

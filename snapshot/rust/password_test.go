@@ -226,3 +226,30 @@ func TestOpenPasswordErrors(t *testing.T) {
 		t.Errorf("damaged: %d attempts, %v", len(tried), err)
 	}
 }
+
+// All scrypts of a search fill no more memory, one after the other, than one may.
+func TestSearchIsBounded(t *testing.T) {
+	key := blake2bKey([]byte("password"), nil)
+	file, err := Encode(new(State), key, 14) // 16 MiB
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		mib    uint64
+		hashed int
+	}{{31, 1}, {32, 2}, {47, 2}, {48, 3}, {1 << 10, 3}} {
+		_, tried, err := Unseal(file, []byte("another"), []byte("a salt"), "", Options{MaxScryptMemory: tt.mib << 20})
+		if err != ErrWrongKey {
+			t.Errorf("%d MiB: %v", tt.mib, err)
+		}
+		hashed := 0
+		for _, a := range tried {
+			if a.Err == ErrWrongKey {
+				hashed++
+			}
+		}
+		if hashed != tt.hashed {
+			t.Errorf("%d MiB: %d hashes, want %d: %v", tt.mib, hashed, tt.hashed, tried)
+		}
+	}
+}

@@ -51,7 +51,8 @@ const (
 // Options bounds what [Open] may spend on a file. The zero value is usable.
 type Options struct {
 	// MaxScryptMemory is the memory in bytes that the password hash of a version 3 file, or an Argon2 of [Methods], may
-	// take. Default 1 GiB: scrypt work factors up to 20. (The Rust program writes 19 and reads up to 23, which is 8 GiB.)
+	// take, and what all scrypts of a search for the right method may fill, one after the other. Default 1 GiB: scrypt
+	// work factors up to 20. (The Rust program writes 19 and reads up to 23, which is 8 GiB.)
 	MaxScryptMemory uint64
 
 	// MaxState is the size in bytes that the decompressed content may have. Default 256 MiB.
