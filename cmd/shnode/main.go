@@ -50,7 +50,11 @@ func (i interruption) Error() string { return "interrupted" }
 func untilInterrupted() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as nohup has it, and a script's job in the background: Notify would undo that
+			signal.Notify(signals, s)
+		}
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -83,7 +87,8 @@ type app struct {
 	maxCost        uint32
 	clients        []string
 
-	stdinTaken bool // by a value, so that no second one reads it
+	stdinTaken bool   // by a value, so that no second one reads it
+	atEnd      func() // if set, called when all is said
 }
 
 // forPeers annotates a command that may run on a peer, with --peer.
@@ -137,6 +142,11 @@ approval, 5 peer or node unreachable, 6 locked or wrong passphrase, 7 not found,
 func (a *app) execute(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
+	defer func() {
+		if a.atEnd != nil {
+			a.atEnd()
+		}
+	}()
 	err := root.ExecuteContext(ctx)
 	// Where flags are wrong they were not all read, but a script that asked for JSON gets JSON.
 	a.json = a.json || slices.Contains(args, "--json")

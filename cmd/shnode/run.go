@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -41,7 +42,11 @@ itself before it is ready; the node does not read the file, a short-lived proces
 does, and hands it to the zone sealed.
 
 SIGTERM and SIGINT stop it in good order: what is in flight is answered, the zone
-ends, the socket is removed. It then ends with 0, or with 130 after SIGINT.`,
+ends, the socket is removed. It then ends with 0, or with 130 after SIGINT. HUP or
+INT is ignored if it was at the start, as nohup has it.
+
+Nobody has to read the log: lines that cannot be written are lost, and the log
+says how many as soon as it can.`,
 		Example: `  shnode run
   shnode run --listen /ip4/0.0.0.0/tcp/7411 --passphrase-file /run/secrets/shnode`,
 		Args: takes(0, 0),
@@ -56,6 +61,7 @@ ends, the socket is removed. It then ends with 0, or with 130 after SIGINT.`,
 		if err != nil {
 			return err
 		}
+		a.atEnd = a.detach()
 		ctx := cmd.Context()
 		err = a.serve(ctx, home, func(s local.Settings) []string {
 			switch {
@@ -82,21 +88,21 @@ ends, the socket is removed. It then ends with 0, or with 130 after SIGINT.`,
 	return cmd
 }
 
-// logger is the node's log on stderr.
-func (a *app) logger() *slog.Logger {
+// logger is the node's log.
+func (a *app) logger(w io.Writer) *slog.Logger {
 	opts := &slog.HandlerOptions{}
 	if a.quiet {
 		opts.Level = slog.LevelWarn
 	}
 	if a.json {
-		return slog.New(slog.NewJSONHandler(a.stderr, opts))
+		return slog.New(slog.NewJSONHandler(w, opts))
 	}
-	return slog.New(slog.NewTextHandler(a.stderr, opts))
+	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 // serve runs the node until ctx ends. An end that a signal asked for is no error.
 func (a *app) serve(ctx context.Context, home string, listen func(local.Settings) []string) (err error) {
-	log := a.logger()
+	log := a.logger(a.stderr)
 	n, err := openNode(ctx, home, log, listen)
 	if err != nil {
 		return err
