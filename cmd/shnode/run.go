@@ -192,6 +192,9 @@ func (a *app) unlockFromFile(ctx context.Context, home string) error {
 // when ctx ends.
 func self(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	path, err := os.Executable()
+	if runtime.GOOS == "linux" { // the running program, as the zone's: the file may be another by now, or gone
+		path, err = "/proc/self/exe", nil
+	}
 	if err != nil {
 		return nil, err
 	}
