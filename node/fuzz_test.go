@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -25,9 +26,8 @@ func (fuzzStream) Close() error { return nil }
 
 // FuzzServe gives the server loop whatever a known peer may send, and holds it
 // to the policy: each request that can be read has one answer, and nothing gets
-// to the engine but what the policy names. Run it with -fuzzminimizetime 10x: it
-// has goroutines, whose coverage differs from run to run, and go test would
-// spend its time on making such a difference smaller.
+// to the engine but what the policy names. One request is under way at a time: what
+// several do to each other differs from run to run, and go test takes that for news.
 func FuzzServe(f *testing.F) {
 	m := newMemory(f)
 	identity, _ := NewIdentity()
@@ -42,23 +42,36 @@ func FuzzServe(f *testing.F) {
 	decoded, _ := peer.Decode(id)
 	who := &asker{id: decoded, name: id}
 
+	// Each operation, where it is allowed and where it is not, several to a seed: each seed costs as much as many inputs.
+	for _, at := range []string{"wallet/keys/main", "wallet/other/main"} {
+		for some := range slices.Chunk(protocol.Operations, 16) {
+			var in []byte
+			for i := range some {
+				if in, err = protocol.AppendFrame(in, &protocol.Frame{Id: 1, Body: &protocol.Frame_Request{Request: requestFor(f, &some[i], at)}}); err != nil {
+					f.Fatal(err)
+				}
+			}
+			f.Add(in)
+		}
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		m.instead(func(_ context.Context, req *protocol.Request) (*protocol.Response, error) {
 			op, ok := protocol.Lookup(req.Operation)
 			if !ok || op.Door != protocol.DoorPeer {
 				t.Errorf("handled %q", req.Operation)
 			}
-			l := req.Location
 			if isListing(op) {
 				return &protocol.Response{Status: protocol.Status_OK}, nil // what it shows is filtered: TestList
 			}
-			if string(l.GetClient()) != "wallet" || string(l.GetVault()) != "keys" || l.ByID() || req.To != "" {
-				t.Errorf("%s: handled elsewhere", req.Operation)
+			for _, a := range op.Accesses(req) {
+				if l := a.Location; string(l.GetClient()) != "wallet" || string(l.GetVault()) != "keys" || l.ByID() || req.To != "" {
+					t.Errorf("%s: handled elsewhere", req.Operation)
+				}
 			}
 			return &protocol.Response{Status: protocol.Status_OK}, nil
 		})
 		var out bytes.Buffer
-		server := protocol.Server{Door: protocol.DoorPeer, Handle: func(ctx context.Context, req *protocol.Request) *protocol.Response {
+		server := protocol.Server{Door: protocol.DoorPeer, InFlight: 1, Handle: func(ctx context.Context, req *protocol.Request) *protocol.Response {
 			return n.answer(ctx, who, req)
 		}}
 		server.Serve(t.Context(), fuzzStream{bytes.NewReader(in), &out})
