@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -41,10 +42,36 @@ func (n *Node) removePeer(req *protocol.Request) *protocol.Response {
 	if !n.named(req.Name) {
 		return protocol.Refuse(protocol.Status_NOT_FOUND, "no peer has this name")
 	}
+	if req.Address != "" {
+		return n.removeAddress(req)
+	}
 	if err := n.local.RemovePeer(req.Name); err != nil {
 		n.log.Error("peer not removed", "error", err)
 		return protocol.Answer(req, nil, err)
 	}
+	return &protocol.Response{Status: protocol.Status_OK}
+}
+
+// removeAddress takes one address of a peer away, which may be given without the
+// peer's id, as people see it. Connections stay. n.addMu is held.
+func (n *Node) removeAddress(req *protocol.Request) *protocol.Response {
+	peers := n.local.Peers()
+	p := peers[slices.IndexFunc(peers, func(p *protocol.Peer) bool { return p.Name == req.Name })]
+	suffix := "/p2p/" + p.Id
+	addr, err := ma.NewMultiaddr(strings.TrimSuffix(req.Address, suffix) + suffix)
+	if err != nil {
+		return protocol.Invalid("address", "must be a multiaddr of this peer")
+	}
+	i := slices.Index(p.Addresses, addr.String())
+	if i < 0 {
+		return protocol.Refuse(protocol.Status_NOT_FOUND, "the peer has no such address")
+	}
+	p.Addresses = slices.Delete(p.Addresses, i, i+1)
+	if err := n.local.SetPeer(p); err != nil {
+		n.log.Error("address not removed", "error", err)
+		return protocol.Answer(req, nil, err)
+	}
+	n.log.Info("address of a peer removed", "name", p.Name, "peer", p.Id)
 	return &protocol.Response{Status: protocol.Status_OK}
 }
 

@@ -19,6 +19,7 @@ import (
 	libp2pprotocol "github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-multistream"
 
 	"github.com/stronghold-go/stronghold/protocol"
@@ -220,7 +221,7 @@ func (n *Node) open(ctx context.Context, id peer.ID) (network.Stream, error) {
 		return nil, ErrClosed
 	}
 	n.log.Debug("peer not reached", "peer", id.String(), "error", err)
-	return nil, err
+	return nil, n.unresolved(ctx, id, err)
 }
 
 // A peer that hangs up in the middle of a handshake may have too many of them from this
@@ -277,6 +278,33 @@ func undialled(err error) error {
 		return ErrNoAddress
 	}
 	return ErrNoAnswer
+}
+
+// unresolved is err, or says which names among the peer's addresses do not resolve:
+// what libp2p gives tells only of addresses that were tried.
+func (n *Node) unresolved(ctx context.Context, id peer.ID, err error) error {
+	why := "nobody answers at its addresses, and of its names these do not resolve: "
+	switch {
+	case errors.Is(err, ErrNoAddress):
+		why = "its address is a name that does not resolve: "
+	case !errors.Is(err, ErrNoAnswer):
+		return err
+	}
+	networks := map[int]string{ma.P_DNS: "ip", ma.P_DNS4: "ip4", ma.P_DNS6: "ip6"}
+	var names []string
+	for _, addr := range n.host.Peerstore().Addrs(id) {
+		network, ok := networks[addr[0].Protocol().Code]
+		if name := addr[0].Value(); ok && !slices.Contains(names, name) {
+			if _, failed := net.DefaultResolver.LookupNetIP(ctx, network, name); failed != nil && ctx.Err() == nil {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return err
+	}
+	slices.Sort(names)
+	return fmt.Errorf("%w: %w", unreachable(why+visible(strings.Join(names, " "))), err)
 }
 
 // hungUp is why a connection gave no stream. A peer that refuses this node says

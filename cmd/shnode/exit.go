@@ -150,6 +150,9 @@ func explainStatus(e *protocol.Error, remote bool) *failure {
 	if e.Status == protocol.Status_EXISTS && e.Operation == "peer.add" {
 		f.hint = "`shnode peer ls` tells what is taken"
 	}
+	if e.Status == protocol.Status_LIMITED && e.Operation == "peer.add" { // waiting changes nothing
+		f.hint = "`shnode peer rm NAME ADDR` takes one away"
+	}
 	if e.Status == protocol.Status_UNAVAILABLE && e.Detail != "" {
 		f.message = e.Detail // "unavailable" adds nothing
 	}

@@ -35,17 +35,35 @@ the new name.`,
 
 func (a *app) peerRemoveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "rm NAME",
-		Short: "know another node no more, and hang up on it",
+		Use:   "rm NAME [ADDR]",
+		Short: "know another node no more, and hang up on it; or forget one address of it",
 		Long: `rm forgets a node: its connections end, and it is not let in again. What the
-policy in force says of it stays, and holds again if the same node is added.`,
-		Example: `  shnode peer rm laptop`,
-		Args:    takes(1, 1),
+policy in force says of it stays, and holds again if the same node is added.
+
+With ADDR, as ` + "`shnode peer ls`" + ` shows it, only that address is forgotten. A node
+without any is still let in.`,
+		Example: `  shnode peer rm laptop
+  shnode peer rm laptop /ip4/192.0.2.7/tcp/7411`,
+		Args: takes(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
+			req := &protocol.Request{Operation: "peer.remove", Name: args[0]}
+			if len(args) > 1 {
+				var err error
+				if req.Address, err = a.text(ctx, "ADDR", args[1]); err != nil {
+					return err
+				}
+				if req.Address == "" { // which would mean all of the peer
+					return usage("ADDR is empty", "`shnode peer ls` tells which addresses are known")
+				}
+			}
 			return a.askHome(ctx, func(c protocol.Client, _ bool) error {
-				if _, err := c.Do(ctx, &protocol.Request{Operation: "peer.remove", Name: args[0]}); err != nil {
-					return a.hinted(err, protocol.Status_NOT_FOUND, "`shnode peer ls` tells who is known")
+				if _, err := c.Do(ctx, req); err != nil {
+					return a.hinted(err, protocol.Status_NOT_FOUND, "`shnode peer ls` tells who is known, and at which addresses")
+				}
+				if req.Address != "" {
+					a.talkf("this address of %s is forgotten", printable(args[0]))
+					return a.printIf(map[string]string{"name": args[0], "removed": req.Address})
 				}
 				a.talkf("%s is not let in any more", printable(args[0]))
 				return a.printIf(map[string]string{"removed": args[0]})
