@@ -114,6 +114,9 @@ func explain(ctx context.Context, err error, remote bool) *failure {
 		return failed("home_exists", "this home exists already, and stays as it is", "name another with --home")
 	case errors.Is(err, local.ErrInUse), errors.Is(err, control.ErrInUse):
 		return failed("in_use", "another node runs on this home", "`shnode status` tells about it")
+	case errors.As(err, &home) && errors.Is(err, fs.ErrNotExist):
+		return &failure{exit: exitNotFound, code: "missing", message: home.Path + ": " + home.Reason,
+			hint: "put it, or a copy of it, back: peers know this node by it. The snapshot opens without it: in a new home elsewhere, `shnode snapshot restore FILE` takes it, and peers have to be told the new id"}
 	case errors.As(err, &home):
 		return failed("home", home.Path+": "+home.Reason,
 			"a home and its files belong to the user who runs shnode, with modes 0700 and 0600; config.toml holds `listen` and `[limits]`, and nothing else")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -80,7 +81,7 @@ func noHomeYet(ctx context.Context, cfg local.Config) error {
 	switch {
 	case err == nil:
 		return errors.Join(local.ErrHomeExists, s.Close())
-	case errors.Is(err, local.ErrInUse):
+	case errors.Is(err, local.ErrInUse), errors.As(err, new(*local.HomeError)) && errors.Is(err, fs.ErrNotExist):
 		return local.ErrHomeExists
 	}
 	return nil // what else is wrong, Init tells

@@ -42,9 +42,14 @@ func notALink(path string, err error) error {
 }
 
 // HomeError is the error for a home, or a file in it, that cannot be trusted or used.
+// It is fs.ErrNotExist to errors.Is for a file that is missing.
 type HomeError struct {
 	Path, Reason string
+
+	err error // nil, or what it is besides
 }
+
+func (e *HomeError) Unwrap() error { return e.err }
 
 func (e *HomeError) Error() string { return "local: " + e.Path + ": " + e.Reason }
 

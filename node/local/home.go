@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -152,7 +153,7 @@ func (s *Stronghold) readHome() error {
 	}
 	s.identity, err = readPrivate(s.path(identityFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return ErrNoHome
+		return noIdentity(dir)
 	}
 	if err != nil {
 		return err
@@ -165,6 +166,21 @@ func (s *Stronghold) readHome() error {
 		return err
 	}
 	return s.settings.parse(s.path(configFile), string(text))
+}
+
+// noIdentity tells a home that has lost identity.key from a folder that is no home.
+func noIdentity(dir *os.File) error {
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	ours := func(name string) bool {
+		return slices.Contains([]string{configFile, policyFile, stateFile}, name) || strings.HasPrefix(name, vaultFile)
+	}
+	if !slices.ContainsFunc(names, ours) {
+		return ErrNoHome
+	}
+	return &HomeError{Path: filepath.Join(dir.Name(), identityFile), Reason: "is missing", err: fs.ErrNotExist}
 }
 
 // parse refuses what it does not know: a setting that is not heard is worse than one that is refused.
