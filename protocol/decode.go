@@ -73,6 +73,8 @@ func (d *decoder) varint() uint64 {
 	return v
 }
 
+func (d *decoder) signed() int64 { return protowire.DecodeZigZag(d.varint()) }
+
 // tag is the next field's number and type, each field's once; numbers from 64
 // on are not for here.
 func (d *decoder) tag() uint64 {
@@ -286,6 +288,14 @@ func (d *decoder) change(c *Change) bool {
 			c.Entry = d.some()
 		case 3<<3 | tagVarint:
 			c.Takes = d.varint() != 0
+		case 4<<3 | tagVarint:
+			c.Records = d.signed()
+		case 5<<3 | tagVarint:
+			c.Tombstones = d.signed()
+		case 6<<3 | tagVarint:
+			c.Clients = d.signed()
+		case 7<<3 | tagVarint:
+			c.StoreBytes = d.signed()
 		default:
 			return false
 		}

@@ -70,6 +70,9 @@ func (e *encoder) number(n protowire.Number, v uint64) {
 	}
 }
 
+// signed is number for one that may be less than 0.
+func (e *encoder) signed(n protowire.Number, v int64) { e.number(n, protowire.EncodeZigZag(v)) }
+
 // optional writes a field that may be set and 0.
 func (e *encoder) optional(n protowire.Number, v *uint64) {
 	if v != nil {
@@ -243,5 +246,9 @@ func (e *encoder) change(n protowire.Number, c *Change) {
 	e.number(1, c.Sequence)
 	e.some(2, c.Entry)
 	e.flag(3, c.Takes)
+	e.signed(4, c.Records)
+	e.signed(5, c.Tombstones)
+	e.signed(6, c.Clients)
+	e.signed(7, c.StoreBytes)
 	e.end(at)
 }

@@ -253,6 +253,7 @@ var Operations = []Operation{
 			{Name: "snapshot", Doc: "the part of the file that was wanted; the first is its beginning, with the whole header"},
 			{Name: "more", Doc: "the file goes on behind it"}, {Name: "within", Shape: ShapeClient, Doc: "with the first part: load these clients and no others"}, {Name: "max_record_bytes", Doc: "with the first part, as the other limits: of a record"}, {Name: "max_records", Doc: "in all"},
 			{Name: "max_path_bytes", Doc: "of client/vault/record"}, {Name: "max_store_bytes", Doc: "of keys and values, for each client"}, {Name: "max_store_values", Doc: "for each client"},
+			{Name: "max_tombstones", Doc: "of records that were removed: with as many there is no new place"}, {Name: "max_clients"},
 			{Name: "device", Doc: "8 bytes, written into changes"},
 			{Name: "cost", Doc: "with the secret, as node.unlock has it"},
 			{Name: "lineage", Doc: "refuse a file that is not of this lineage"}, {Name: "newest", Doc: "or that ends with an earlier change"}, hashKey},

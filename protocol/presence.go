@@ -90,6 +90,8 @@ func present(r *Request) (s fieldSet) {
 	s.put(77, r.Session)
 	s.put(90, r.Untyped)
 	s.put(askerField, r.Asker != 0)
+	s.put(96, r.MaxTombstones != 0)
+	s.put(97, r.MaxClients != 0)
 	return s
 }
 

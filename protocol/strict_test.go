@@ -63,6 +63,8 @@ func full(d protoreflect.MessageDescriptor, around ...protoreflect.FullName) pro
 			v = protoreflect.ValueOfUint32(1 << 31)
 		case protoreflect.Uint64Kind:
 			v = protoreflect.ValueOfUint64(1 << 63)
+		case protoreflect.Sint64Kind:
+			v = protoreflect.ValueOfInt64(-1 << 62)
 		default:
 			panic("a kind of field that this test does not know: " + f.Kind().String())
 		}
@@ -216,7 +218,7 @@ func usual() []proto.Message {
 		&Request{Id: NewID(), Operation: "store.put", Location: &Location{Client: []byte("c"), Vault: []byte("key")}, Value: []byte{}, TtlMs: 1 << 40, Durable: 1 << 50},
 		&Request{Id: NewID(), Operation: "key.import", Location: &Location{}, Kind: Ed25519, Secret: make([]byte, 80), Overwrite: true, Hint: []byte("hint")},
 		&Request{Id: NewID(), Operation: "zone.commit", Sequence: 7},
-		&Response{Status: Status_OK, Version: version(0), Change: &Change{Sequence: 300, Entry: make([]byte, 200), Takes: true}},
+		&Response{Status: Status_OK, Version: version(0), Change: &Change{Sequence: 300, Entry: make([]byte, 200), Takes: true, Records: 1, Tombstones: -2, Clients: 1 << 40, StoreBytes: -1 << 50}},
 		&Response{Status: Status_OK, Results: []*Response{{Status: Status_OK, Version: version(1), Change: &Change{Sequence: 1, Entry: make([]byte, 200)}}, Refuse(Status_EXISTS, "")}},
 	}
 }

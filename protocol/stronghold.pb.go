@@ -399,6 +399,8 @@ type Request struct {
 	MaxPathBytes   uint64 `protobuf:"varint,64,opt,name=max_path_bytes,json=maxPathBytes,proto3" json:"max_path_bytes,omitempty"`
 	MaxStoreBytes  uint64 `protobuf:"varint,65,opt,name=max_store_bytes,json=maxStoreBytes,proto3" json:"max_store_bytes,omitempty"`
 	MaxStoreValues uint64 `protobuf:"varint,66,opt,name=max_store_values,json=maxStoreValues,proto3" json:"max_store_values,omitempty"`
+	MaxTombstones  uint64 `protobuf:"varint,96,opt,name=max_tombstones,json=maxTombstones,proto3" json:"max_tombstones,omitempty"`
+	MaxClients     uint64 `protobuf:"varint,97,opt,name=max_clients,json=maxClients,proto3" json:"max_clients,omitempty"`
 	// Between a node and its zone only.
 	Sequence      uint64 `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Device        []byte `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"`                               // 8 bytes
@@ -790,6 +792,20 @@ func (x *Request) GetMaxStoreBytes() uint64 {
 func (x *Request) GetMaxStoreValues() uint64 {
 	if x != nil {
 		return x.MaxStoreValues
+	}
+	return 0
+}
+
+func (x *Request) GetMaxTombstones() uint64 {
+	if x != nil {
+		return x.MaxTombstones
+	}
+	return 0
+}
+
+func (x *Request) GetMaxClients() uint64 {
+	if x != nil {
+		return x.MaxClients
 	}
 	return 0
 }
@@ -1581,6 +1597,7 @@ type Peer struct {
 	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	Addresses     []string               `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	Connected     bool                   `protobuf:"varint,4,opt,name=connected,proto3" json:"connected,omitempty"`
+	Usage         *Usage                 `protobuf:"bytes,8,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1643,6 +1660,82 @@ func (x *Peer) GetConnected() bool {
 	return false
 }
 
+func (x *Peer) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+// Usage is what a peer has made more of than it took away.
+type Usage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Records       uint64                 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"`
+	Tombstones    uint64                 `protobuf:"varint,2,opt,name=tombstones,proto3" json:"tombstones,omitempty"`
+	Clients       uint64                 `protobuf:"varint,3,opt,name=clients,proto3" json:"clients,omitempty"`
+	StoreBytes    uint64                 `protobuf:"varint,4,opt,name=store_bytes,json=storeBytes,proto3" json:"store_bytes,omitempty"` // of keys, and of values that stay for a day at least
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Usage) Reset() {
+	*x = Usage{}
+	mi := &file_stronghold_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Usage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Usage) ProtoMessage() {}
+
+func (x *Usage) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Usage.ProtoReflect.Descriptor instead.
+func (*Usage) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Usage) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *Usage) GetTombstones() uint64 {
+	if x != nil {
+		return x.Tombstones
+	}
+	return 0
+}
+
+func (x *Usage) GetClients() uint64 {
+	if x != nil {
+		return x.Clients
+	}
+	return 0
+}
+
+func (x *Usage) GetStoreBytes() uint64 {
+	if x != nil {
+		return x.StoreBytes
+	}
+	return 0
+}
+
 // NodeStatus is what `status` tells.
 type NodeStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1662,7 +1755,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +1767,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +1780,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{10}
+	return file_stronghold_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *NodeStatus) GetPeerId() string {
@@ -1773,7 +1866,7 @@ type Zone struct {
 
 func (x *Zone) Reset() {
 	*x = Zone{}
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +1878,7 @@ func (x *Zone) String() string {
 func (*Zone) ProtoMessage() {}
 
 func (x *Zone) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +1891,7 @@ func (x *Zone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Zone.ProtoReflect.Descriptor instead.
 func (*Zone) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{11}
+	return file_stronghold_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Zone) GetPid() uint32 {
@@ -1842,7 +1935,7 @@ type Layer struct {
 
 func (x *Layer) Reset() {
 	*x = Layer{}
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +1947,7 @@ func (x *Layer) String() string {
 func (*Layer) ProtoMessage() {}
 
 func (x *Layer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +1960,7 @@ func (x *Layer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer.ProtoReflect.Descriptor instead.
 func (*Layer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{12}
+	return file_stronghold_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Layer) GetName() string {
@@ -1909,7 +2002,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1921,7 +2014,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1934,7 +2027,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{13}
+	return file_stronghold_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Decision) GetAllowed() bool {
@@ -1963,7 +2056,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1975,7 +2068,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1988,7 +2081,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{14}
+	return file_stronghold_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Ping) GetRoundTripUs() uint64 {
@@ -2024,7 +2117,7 @@ type SnapshotInfo struct {
 
 func (x *SnapshotInfo) Reset() {
 	*x = SnapshotInfo{}
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2036,7 +2129,7 @@ func (x *SnapshotInfo) String() string {
 func (*SnapshotInfo) ProtoMessage() {}
 
 func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2049,7 +2142,7 @@ func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotInfo.ProtoReflect.Descriptor instead.
 func (*SnapshotInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{15}
+	return file_stronghold_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SnapshotInfo) GetVersion() string {
@@ -2088,7 +2181,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2193,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2206,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{16}
+	return file_stronghold_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Slot) GetKind() string {
@@ -2175,7 +2268,7 @@ type Proof struct {
 
 func (x *Proof) Reset() {
 	*x = Proof{}
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2187,7 +2280,7 @@ func (x *Proof) String() string {
 func (*Proof) ProtoMessage() {}
 
 func (x *Proof) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2200,7 +2293,7 @@ func (x *Proof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proof.ProtoReflect.Descriptor instead.
 func (*Proof) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{17}
+	return file_stronghold_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Proof) GetKey() []byte {
@@ -2268,7 +2361,7 @@ type Imported struct {
 
 func (x *Imported) Reset() {
 	*x = Imported{}
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2280,7 +2373,7 @@ func (x *Imported) String() string {
 func (*Imported) ProtoMessage() {}
 
 func (x *Imported) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2293,7 +2386,7 @@ func (x *Imported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Imported.ProtoReflect.Descriptor instead.
 func (*Imported) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{18}
+	return file_stronghold_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Imported) GetVersion() string {
@@ -2358,7 +2451,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2370,7 +2463,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2383,7 +2476,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{19}
+	return file_stronghold_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Attempt) GetName() string {
@@ -2433,7 +2526,7 @@ type ImportCounts struct {
 
 func (x *ImportCounts) Reset() {
 	*x = ImportCounts{}
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2445,7 +2538,7 @@ func (x *ImportCounts) String() string {
 func (*ImportCounts) ProtoMessage() {}
 
 func (x *ImportCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +2551,7 @@ func (x *ImportCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCounts.ProtoReflect.Descriptor instead.
 func (*ImportCounts) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{20}
+	return file_stronghold_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ImportCounts) GetClients() uint64 {
@@ -2549,7 +2642,7 @@ type ImportedPart struct {
 
 func (x *ImportedPart) Reset() {
 	*x = ImportedPart{}
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2561,7 +2654,7 @@ func (x *ImportedPart) String() string {
 func (*ImportedPart) ProtoMessage() {}
 
 func (x *ImportedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2574,7 +2667,7 @@ func (x *ImportedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPart.ProtoReflect.Descriptor instead.
 func (*ImportedPart) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{21}
+	return file_stronghold_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ImportedPart) GetLocation() *Location {
@@ -2602,7 +2695,7 @@ type LeftOut struct {
 
 func (x *LeftOut) Reset() {
 	*x = LeftOut{}
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2614,7 +2707,7 @@ func (x *LeftOut) String() string {
 func (*LeftOut) ProtoMessage() {}
 
 func (x *LeftOut) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2627,7 +2720,7 @@ func (x *LeftOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeftOut.ProtoReflect.Descriptor instead.
 func (*LeftOut) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{22}
+	return file_stronghold_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LeftOut) GetLocation() *Location {
@@ -2649,15 +2742,19 @@ func (x *LeftOut) GetSize() uint64 {
 type Change struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	Entry         []byte                 `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`  // sealed; appended to the file as it is
-	Takes         bool                   `protobuf:"varint,3,opt,name=takes,proto3" json:"takes,omitempty"` // something away: it is committed before it is answered
+	Entry         []byte                 `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`        // sealed; appended to the file as it is
+	Takes         bool                   `protobuf:"varint,3,opt,name=takes,proto3" json:"takes,omitempty"`       // something away: it is committed before it is answered
+	Records       int64                  `protobuf:"zigzag64,4,opt,name=records,proto3" json:"records,omitempty"` // by how many there are more
+	Tombstones    int64                  `protobuf:"zigzag64,5,opt,name=tombstones,proto3" json:"tombstones,omitempty"`
+	Clients       int64                  `protobuf:"zigzag64,6,opt,name=clients,proto3" json:"clients,omitempty"`
+	StoreBytes    int64                  `protobuf:"zigzag64,7,opt,name=store_bytes,json=storeBytes,proto3" json:"store_bytes,omitempty"` // of keys, and of values that stay for a day at least
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2669,7 +2766,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2682,7 +2779,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{23}
+	return file_stronghold_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Change) GetSequence() uint64 {
@@ -2706,6 +2803,34 @@ func (x *Change) GetTakes() bool {
 	return false
 }
 
+func (x *Change) GetRecords() int64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *Change) GetTombstones() int64 {
+	if x != nil {
+		return x.Tombstones
+	}
+	return 0
+}
+
+func (x *Change) GetClients() int64 {
+	if x != nil {
+		return x.Clients
+	}
+	return 0
+}
+
+func (x *Change) GetStoreBytes() int64 {
+	if x != nil {
+		return x.StoreBytes
+	}
+	return 0
+}
+
 // Job is what a zone has another one hash, which ends with that. All that is set is done.
 type Job struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2723,7 +2848,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2735,7 +2860,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2748,7 +2873,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{24}
+	return file_stronghold_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Job) GetToken() []byte {
@@ -2818,7 +2943,7 @@ type NewKey struct {
 
 func (x *NewKey) Reset() {
 	*x = NewKey{}
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2830,7 +2955,7 @@ func (x *NewKey) String() string {
 func (*NewKey) ProtoMessage() {}
 
 func (x *NewKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2843,7 +2968,7 @@ func (x *NewKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewKey.ProtoReflect.Descriptor instead.
 func (*NewKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{25}
+	return file_stronghold_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *NewKey) GetKey() []byte {
@@ -2873,7 +2998,7 @@ type ForeignFile struct {
 
 func (x *ForeignFile) Reset() {
 	*x = ForeignFile{}
-	mi := &file_stronghold_proto_msgTypes[26]
+	mi := &file_stronghold_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2885,7 +3010,7 @@ func (x *ForeignFile) String() string {
 func (*ForeignFile) ProtoMessage() {}
 
 func (x *ForeignFile) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[26]
+	mi := &file_stronghold_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2898,7 +3023,7 @@ func (x *ForeignFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignFile.ProtoReflect.Descriptor instead.
 func (*ForeignFile) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{26}
+	return file_stronghold_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ForeignFile) GetPassword() []byte {
@@ -2940,7 +3065,7 @@ type ForeignKey struct {
 
 func (x *ForeignKey) Reset() {
 	*x = ForeignKey{}
-	mi := &file_stronghold_proto_msgTypes[27]
+	mi := &file_stronghold_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2952,7 +3077,7 @@ func (x *ForeignKey) String() string {
 func (*ForeignKey) ProtoMessage() {}
 
 func (x *ForeignKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[27]
+	mi := &file_stronghold_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2965,7 +3090,7 @@ func (x *ForeignKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignKey.ProtoReflect.Descriptor instead.
 func (*ForeignKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{27}
+	return file_stronghold_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ForeignKey) GetPassword() []byte {
@@ -3000,7 +3125,7 @@ type Hashed struct {
 
 func (x *Hashed) Reset() {
 	*x = Hashed{}
-	mi := &file_stronghold_proto_msgTypes[28]
+	mi := &file_stronghold_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3012,7 +3137,7 @@ func (x *Hashed) String() string {
 func (*Hashed) ProtoMessage() {}
 
 func (x *Hashed) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[28]
+	mi := &file_stronghold_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3025,7 +3150,7 @@ func (x *Hashed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hashed.ProtoReflect.Descriptor instead.
 func (*Hashed) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{28}
+	return file_stronghold_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Hashed) GetToken() []byte {
@@ -3115,7 +3240,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\xb2\r\n" +
+	"\b_version\"\xfa\r\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -3173,7 +3298,10 @@ const file_stronghold_proto_rawDesc = "" +
 	"maxRecords\x12$\n" +
 	"\x0emax_path_bytes\x18@ \x01(\x04R\fmaxPathBytes\x12&\n" +
 	"\x0fmax_store_bytes\x18A \x01(\x04R\rmaxStoreBytes\x12(\n" +
-	"\x10max_store_values\x18B \x01(\x04R\x0emaxStoreValues\x12\x1a\n" +
+	"\x10max_store_values\x18B \x01(\x04R\x0emaxStoreValues\x12%\n" +
+	"\x0emax_tombstones\x18` \x01(\x04R\rmaxTombstones\x12\x1f\n" +
+	"\vmax_clients\x18a \x01(\x04R\n" +
+	"maxClients\x12\x1a\n" +
 	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x16\n" +
 	"\x06device\x18\" \x01(\fR\x06device\x12\x18\n" +
 	"\alineage\x182 \x01(\fR\alineage\x12\x16\n" +
@@ -3267,12 +3395,21 @@ const file_stronghold_proto_rawDesc = "" +
 	"\bunloaded\x18\x06 \x01(\bR\bunloaded\"B\n" +
 	"\tVaultInfo\x12\x12\n" +
 	"\x04keep\x18\x01 \x01(\x04R\x04keep\x12!\n" +
-	"\fnext_version\x18\x02 \x01(\x04R\vnextVersion\"f\n" +
+	"\fnext_version\x18\x02 \x01(\x04R\vnextVersion\"\x92\x01\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1c\n" +
 	"\taddresses\x18\x03 \x03(\tR\taddresses\x12\x1c\n" +
-	"\tconnected\x18\x04 \x01(\bR\tconnected\"\xae\x02\n" +
+	"\tconnected\x18\x04 \x01(\bR\tconnected\x12*\n" +
+	"\x05usage\x18\b \x01(\v2\x14.stronghold.v1.UsageR\x05usage\"|\n" +
+	"\x05Usage\x12\x18\n" +
+	"\arecords\x18\x01 \x01(\x04R\arecords\x12\x1e\n" +
+	"\n" +
+	"tombstones\x18\x02 \x01(\x04R\n" +
+	"tombstones\x12\x18\n" +
+	"\aclients\x18\x03 \x01(\x04R\aclients\x12\x1f\n" +
+	"\vstore_bytes\x18\x04 \x01(\x04R\n" +
+	"storeBytes\"\xae\x02\n" +
 	"\n" +
 	"NodeStatus\x12\x17\n" +
 	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12\x1c\n" +
@@ -3358,11 +3495,18 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06counts\x18\x02 \x01(\v2\x1b.stronghold.v1.ImportCountsR\x06counts\"R\n" +
 	"\aLeftOut\x123\n" +
 	"\blocation\x18\x01 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12\x12\n" +
-	"\x04size\x18\x02 \x01(\x04R\x04size\"P\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\"\xc5\x01\n" +
 	"\x06Change\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05entry\x18\x02 \x01(\fR\x05entry\x12\x14\n" +
-	"\x05takes\x18\x03 \x01(\bR\x05takes\"\x9f\x02\n" +
+	"\x05takes\x18\x03 \x01(\bR\x05takes\x12\x18\n" +
+	"\arecords\x18\x04 \x01(\x12R\arecords\x12\x1e\n" +
+	"\n" +
+	"tombstones\x18\x05 \x01(\x12R\n" +
+	"tombstones\x12\x18\n" +
+	"\aclients\x18\x06 \x01(\x12R\aclients\x12\x1f\n" +
+	"\vstore_bytes\x18\a \x01(\x12R\n" +
+	"storeBytes\"\x9f\x02\n" +
 	"\x03Job\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x1b\n" +
 	"\tanswer_to\x18\x02 \x01(\fR\banswerTo\x12\x16\n" +
@@ -3441,7 +3585,7 @@ func file_stronghold_proto_rawDescGZIP() []byte {
 }
 
 var file_stronghold_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_stronghold_proto_goTypes = []any{
 	(Status)(0),          // 0: stronghold.v1.Status
 	(*Frame)(nil),        // 1: stronghold.v1.Frame
@@ -3454,25 +3598,26 @@ var file_stronghold_proto_goTypes = []any{
 	(*ClientInfo)(nil),   // 8: stronghold.v1.ClientInfo
 	(*VaultInfo)(nil),    // 9: stronghold.v1.VaultInfo
 	(*Peer)(nil),         // 10: stronghold.v1.Peer
-	(*NodeStatus)(nil),   // 11: stronghold.v1.NodeStatus
-	(*Zone)(nil),         // 12: stronghold.v1.Zone
-	(*Layer)(nil),        // 13: stronghold.v1.Layer
-	(*Decision)(nil),     // 14: stronghold.v1.Decision
-	(*Ping)(nil),         // 15: stronghold.v1.Ping
-	(*SnapshotInfo)(nil), // 16: stronghold.v1.SnapshotInfo
-	(*Slot)(nil),         // 17: stronghold.v1.Slot
-	(*Proof)(nil),        // 18: stronghold.v1.Proof
-	(*Imported)(nil),     // 19: stronghold.v1.Imported
-	(*Attempt)(nil),      // 20: stronghold.v1.Attempt
-	(*ImportCounts)(nil), // 21: stronghold.v1.ImportCounts
-	(*ImportedPart)(nil), // 22: stronghold.v1.ImportedPart
-	(*LeftOut)(nil),      // 23: stronghold.v1.LeftOut
-	(*Change)(nil),       // 24: stronghold.v1.Change
-	(*Job)(nil),          // 25: stronghold.v1.Job
-	(*NewKey)(nil),       // 26: stronghold.v1.NewKey
-	(*ForeignFile)(nil),  // 27: stronghold.v1.ForeignFile
-	(*ForeignKey)(nil),   // 28: stronghold.v1.ForeignKey
-	(*Hashed)(nil),       // 29: stronghold.v1.Hashed
+	(*Usage)(nil),        // 11: stronghold.v1.Usage
+	(*NodeStatus)(nil),   // 12: stronghold.v1.NodeStatus
+	(*Zone)(nil),         // 13: stronghold.v1.Zone
+	(*Layer)(nil),        // 14: stronghold.v1.Layer
+	(*Decision)(nil),     // 15: stronghold.v1.Decision
+	(*Ping)(nil),         // 16: stronghold.v1.Ping
+	(*SnapshotInfo)(nil), // 17: stronghold.v1.SnapshotInfo
+	(*Slot)(nil),         // 18: stronghold.v1.Slot
+	(*Proof)(nil),        // 19: stronghold.v1.Proof
+	(*Imported)(nil),     // 20: stronghold.v1.Imported
+	(*Attempt)(nil),      // 21: stronghold.v1.Attempt
+	(*ImportCounts)(nil), // 22: stronghold.v1.ImportCounts
+	(*ImportedPart)(nil), // 23: stronghold.v1.ImportedPart
+	(*LeftOut)(nil),      // 24: stronghold.v1.LeftOut
+	(*Change)(nil),       // 25: stronghold.v1.Change
+	(*Job)(nil),          // 26: stronghold.v1.Job
+	(*NewKey)(nil),       // 27: stronghold.v1.NewKey
+	(*ForeignFile)(nil),  // 28: stronghold.v1.ForeignFile
+	(*ForeignKey)(nil),   // 29: stronghold.v1.ForeignKey
+	(*Hashed)(nil),       // 30: stronghold.v1.Hashed
 }
 var file_stronghold_proto_depIdxs = []int32{
 	3,  // 0: stronghold.v1.Frame.request:type_name -> stronghold.v1.Request
@@ -3483,42 +3628,43 @@ var file_stronghold_proto_depIdxs = []int32{
 	3,  // 5: stronghold.v1.Request.steps:type_name -> stronghold.v1.Request
 	0,  // 6: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
 	5,  // 7: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
-	11, // 8: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
+	12, // 8: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
 	10, // 9: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
-	14, // 10: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
-	15, // 11: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
-	16, // 12: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
-	19, // 13: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
+	15, // 10: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
+	16, // 11: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
+	17, // 12: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
+	20, // 13: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
 	8,  // 14: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
 	9,  // 15: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
 	4,  // 16: stronghold.v1.Response.results:type_name -> stronghold.v1.Response
-	24, // 17: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
-	17, // 18: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
+	25, // 17: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
+	18, // 18: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
 	7,  // 19: stronghold.v1.Response.wanted:type_name -> stronghold.v1.Range
 	7,  // 20: stronghold.v1.Response.copied:type_name -> stronghold.v1.Range
 	2,  // 21: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
 	6,  // 22: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
 	6,  // 23: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
 	2,  // 24: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
-	12, // 25: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
-	13, // 26: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
-	17, // 27: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
-	20, // 28: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
-	21, // 29: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
-	22, // 30: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
-	23, // 31: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
-	2,  // 32: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
-	21, // 33: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
-	2,  // 34: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
-	27, // 35: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
-	28, // 36: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
-	26, // 37: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
-	20, // 38: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	11, // 25: stronghold.v1.Peer.usage:type_name -> stronghold.v1.Usage
+	13, // 26: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
+	14, // 27: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
+	18, // 28: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
+	21, // 29: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
+	22, // 30: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
+	23, // 31: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
+	24, // 32: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
+	2,  // 33: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
+	22, // 34: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
+	2,  // 35: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
+	28, // 36: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
+	29, // 37: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
+	27, // 38: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
+	21, // 39: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }
@@ -3539,7 +3685,7 @@ func file_stronghold_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stronghold_proto_rawDesc), len(file_stronghold_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -14,6 +14,8 @@ type ahead struct {
 	purged  map[ID]*Edit     // clients that were purged: what was there before does not count
 	stores  map[ID]storeSize // by how much edits change them
 	live    int              // records that are more
+	tombs   int              // tombstones that are
+	clients int              // clients that are
 }
 
 // itemAt is where an item lies.
@@ -24,8 +26,10 @@ type itemAt struct {
 
 func (a *ahead) add(e *Edit) {
 	if a.records == nil {
-		*a = ahead{map[[3]ID]*Record{}, map[itemAt]*Item{}, map[[2]ID]uint64{}, map[[2]ID]*Edit{}, map[[2]ID]*Edit{}, map[ID]*Edit{}, map[ID]*Edit{}, map[ID]storeSize{}, 0}
+		*a = ahead{records: map[[3]ID]*Record{}, items: map[itemAt]*Item{}, next: map[[2]ID]uint64{}, keep: map[[2]ID]*Edit{}, vaults: map[[2]ID]*Edit{},
+			there: map[ID]*Edit{}, purged: map[ID]*Edit{}, stores: map[ID]storeSize{}}
 	}
+	a.clients += e.clients
 	if e.Purge {
 		maps.DeleteFunc(a.records, func(at [3]ID, _ *Record) bool { return at[0] == e.Client })
 		maps.DeleteFunc(a.items, func(at itemAt, _ *Item) bool { return at.client == e.Client })
@@ -39,6 +43,7 @@ func (a *ahead) add(e *Edit) {
 	}
 	a.there[e.Client] = e
 	a.live += e.adds
+	a.tombs += e.tombs
 	if it := e.Item; it != nil {
 		a.items[itemAt{e.Client, string(it.Key)}] = it
 		a.stores[e.Client] = a.stores[e.Client].plus(e.grows)
@@ -61,6 +66,8 @@ func (a *ahead) add(e *Edit) {
 // remove forgets an edit that was committed, unless a later one is in its place.
 func (a *ahead) remove(e *Edit) {
 	a.live -= e.adds
+	a.tombs -= e.tombs
+	a.clients -= e.clients
 	if a.there[e.Client] == e {
 		delete(a.there, e.Client)
 	}

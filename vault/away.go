@@ -81,7 +81,7 @@ func (db *DB) Take(from *DB) {
 	from.clients.Scan(func(it item[*client]) bool {
 		db.away.Delete(item[[]byte]{id: it.id})
 		db.clients.Set(it)
-		it.v.vaults.Scan(func(v item[*vault]) bool { db.live += v.v.live; return true })
+		it.v.vaults.Scan(func(v item[*vault]) bool { db.countAll(v.v, 1); return true })
 		return true
 	})
 	from.expiries.Scan(func(e expiry) bool { db.expiries.Set(e); return true })

@@ -22,9 +22,12 @@ type Edit struct {
 	Keep                  *uint64 // how many versions the vault keeps from now on; 0: all
 	Purge                 bool    // the client goes, with all it holds
 
-	grows storeSize // by how much Item changes the store
-	adds  int       // records that will be more
-	gives bool      // it takes nothing away that somebody may be using
+	grows   storeSize // by how much Item changes the store
+	adds    int       // records that will be more
+	stays   int       // by how much that changes what stays of it
+	tombs   int       // tombstones that will be more
+	clients int       // clients that will be more
+	gives   bool      // it takes nothing away that somebody may be using
 }
 
 // Takes says whether the change takes something away: a record that is revoked,
@@ -166,13 +169,9 @@ func (db *DB) put(e *Edit) {
 		old, replaced := v.records.set(r)
 		if replaced {
 			db.gone(old)
-			if !old.revoked() {
-				db.count(v, -1)
-			}
+			db.count(v, old.revoked(), -1)
 		}
-		if !r.Revoked {
-			db.count(v, 1)
-		}
+		db.count(v, r.Revoked, 1)
 		if r.Counter && r.Number >= v.next {
 			v.next = r.Number + 1
 		}
@@ -183,9 +182,20 @@ func (db *DB) put(e *Edit) {
 	db.prune(Place{Client: e.Client, Vault: e.Vault}, v, from)
 }
 
-func (db *DB) count(v *vault, n int) {
+// count takes note of so many more records, or tombstones.
+func (db *DB) count(v *vault, tombstone bool, n int) {
+	if tombstone {
+		db.tombs += n
+		return
+	}
 	v.live += n
 	db.live += n
+}
+
+// countAll takes note of a vault that comes with all it holds, or goes: sign is 1 or -1.
+func (db *DB) countAll(v *vault, sign int) {
+	db.live += sign * v.live
+	db.tombs += sign * (v.records.len() - v.live)
 }
 
 // client is the client with this id, a new one if there is none.

@@ -125,7 +125,7 @@ func (db *DB) remove(id ID, c *client) {
 		}
 		return true
 	})
-	c.vaults.Scan(func(v item[*vault]) bool { db.live -= v.v.live; return true })
+	c.vaults.Scan(func(v item[*vault]) bool { db.countAll(v.v, -1); return true })
 	db.clients.Delete(item[*client]{id: id})
 	db.losses.Add(1)
 	db.purged = append(db.purged, c)

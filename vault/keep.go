@@ -114,8 +114,10 @@ func (db *DB) prune(at Place, v *vault, from uint64) {
 // dropRecord takes a record out of v, if it is there.
 func (db *DB) dropRecord(v *vault, id ID) {
 	old, there := v.records.drop(id)
-	if there && !old.revoked() {
-		db.count(v, -1)
-		db.gone(old)
+	if there {
+		db.count(v, old.revoked(), -1)
+		if !old.revoked() {
+			db.gone(old)
+		}
 	}
 }

@@ -128,5 +128,5 @@ func (tx *Tx) Import(p Place, v *Value, overwrite bool) error {
 	if old != nil {
 		r.Kind, r.Counter, r.Number, r.Created = old.Kind, old.Counter, old.Number, old.Created
 	}
-	return tx.add(p, Edit{Record: r, adds: tx.adds(p, old, r)})
+	return tx.add(p, Edit{Record: r, adds: tx.adds(p, old, r), tombs: tombs(old, r)})
 }

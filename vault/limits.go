@@ -7,6 +7,8 @@ import "fmt"
 type Limits struct {
 	RecordBytes int // of a record's secret; [MaxSecret]
 	Records     int // in all vaults together, without those that were revoked; [DefaultRecords]
+	Tombstones  int // of records that were revoked: with so many there is no place for a new one; [DefaultTombstones]
+	Clients     int // [DefaultClients]
 	PathBytes   int // of a path as people write it, client/vault/record or client/key; [MaxPath]
 	StoreBytes  int // of the keys and values of a client's store; [DefaultStoreBytes]
 	StoreValues int // of a client's store; [DefaultStoreValues]
@@ -15,6 +17,8 @@ type Limits struct {
 // Defaults of [Limits].
 const (
 	DefaultRecords     = 2_000_000
+	DefaultTombstones  = 2_000_000
+	DefaultClients     = 200_000
 	DefaultStoreBytes  = 64 << 20
 	DefaultStoreValues = 1 << 20
 
@@ -26,7 +30,7 @@ func (l Limits) withDefaults() Limits {
 	for _, f := range []struct {
 		limit *int
 		is    int
-	}{{&l.RecordBytes, MaxSecret}, {&l.Records, DefaultRecords}, {&l.PathBytes, MaxPath},
+	}{{&l.RecordBytes, MaxSecret}, {&l.Records, DefaultRecords}, {&l.Tombstones, DefaultTombstones}, {&l.Clients, DefaultClients}, {&l.PathBytes, MaxPath},
 		{&l.StoreBytes, DefaultStoreBytes}, {&l.StoreValues, DefaultStoreValues}} {
 		if *f.limit == 0 {
 			*f.limit = f.is
@@ -68,12 +72,53 @@ func (db *DB) fits(segments ...[]byte) error {
 	return nil
 }
 
-// hasRoom says whether there may be so many more records.
-func (tx *Tx) hasRoom(more int) error {
+// hasRoom says whether there may be so many more records. Who revokes is never refused, so
+// it is new places that tombstones take the room of.
+func (tx *Tx) hasRoom(more int, old *Record) error {
+	if most := tx.db.limits.Tombstones; old == nil && tx.db.tombs+tx.db.ahead.tombs+tx.own().tombs >= most {
+		return &LimitError{What: "tombstones of records that were revoked", Limit: most, full: true}
+	}
 	if most := tx.db.limits.Records; more > 0 && tx.db.live+tx.db.ahead.live+tx.own().live+more > most {
 		return &LimitError{What: "records", Limit: most, full: true}
 	}
 	return nil
+}
+
+// hasRoomForClient says whether there may be one more client.
+func (tx *Tx) hasRoomForClient() error {
+	if most := tx.db.limits.Clients; tx.db.clients.Len()+tx.db.away.Len()+tx.db.ahead.clients+tx.own().clients >= most {
+		return &LimitError{What: "clients", Limit: most, full: true}
+	}
+	return nil
+}
+
+// Growth is by how much a change made more of what is bounded, or less.
+type Growth struct {
+	Records, Tombstones, Clients int
+	StoreBytes                   int // of keys, and of values that stay for a day at least
+}
+
+// Growth is what the change adds. What goes along with a client that is purged is not in it.
+func (c *Change) Growth() (g Growth) {
+	for i := range c.Edits {
+		e := &c.Edits[i]
+		g.Records += e.adds
+		g.Tombstones += e.tombs
+		g.Clients += e.clients
+		g.StoreBytes += e.stays
+	}
+	return g
+}
+
+// tombs is by how many tombstones it will be more when r takes the place of old.
+func tombs(old, r *Record) (n int) {
+	if r.Revoked {
+		n++
+	}
+	if old != nil && old.Revoked {
+		n--
+	}
+	return n
 }
 
 // adds is by how many records it will be more when r takes the place of old, and

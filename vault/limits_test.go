@@ -17,6 +17,9 @@ func TestLimits(t *testing.T) {
 	item := func(key, value string) func(*Tx) error {
 		return func(tx *Tx) error { return tx.PutItem(c, []byte(key), []byte(value), 0) }
 	}
+	item2 := func(client string) func(*Tx) error {
+		return func(tx *Tx) error { return tx.PutItem(newClient(client), []byte("key"), []byte("x"), 0) }
+	}
 	for name, tt := range map[string]struct {
 		limits   Limits
 		at, over func(*Tx) error
@@ -27,6 +30,8 @@ func TestLimits(t *testing.T) {
 		"a value's path":       {Limits{PathBytes: 10}, item("45678901", "x"), item("456789012", "x"), ErrTooLarge},
 		"a client's path":      {Limits{PathBytes: 3}, func(tx *Tx) error { return tx.CreateClient(newClient("abc")) }, func(tx *Tx) error { return tx.CreateClient(newClient("abcd")) }, ErrTooLarge},
 		"records":              {Limits{Records: 1}, record("c/v/r", "x"), record("d/w/r", "x"), ErrFull},
+		"clients":              {Limits{Clients: 1}, record("c/v/r", "x"), item2("d"), ErrFull},
+		"clients, of records":  {Limits{Clients: 1}, item("key", "x"), record("d/w/r", "x"), ErrFull},
 		"a store's bytes":      {Limits{StoreBytes: 10}, item("key", "seven b"), item("k", ""), ErrFull},
 		"a store's values":     {Limits{StoreValues: 1}, item("key", "x"), item("another", "x"), ErrFull},
 		"by default, a record": {Limits{}, record("c/v/r", strings.Repeat("x", MaxSecret)), record("c/v/s", strings.Repeat("x", MaxSecret+1)), ErrTooLarge},
@@ -45,6 +50,72 @@ func TestLimits(t *testing.T) {
 			}
 			commit(t, db, change)
 		}
+	}
+}
+
+// TestTombstonesLimit: with as many as there may be, nothing new is made; what is there
+// can be replaced and revoked all the same, and room comes when a client is purged.
+func TestTombstonesLimit(t *testing.T) {
+	db := newDB(t)
+	db.Limit(Limits{Tombstones: 2})
+	put := func(path string, overwrite bool) error {
+		c, err := db.Stage(func(tx *Tx) error { _, err := tx.Put(at(path), value("x"), overwrite); return err })
+		if err == nil {
+			commit(t, db, c)
+		}
+		return err
+	}
+	growth := func(want Growth, f func(tx *Tx) error) {
+		t.Helper()
+		c, err := db.Stage(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Growth(); got != want {
+			t.Errorf("it grew by %+v, want %+v", got, want)
+		}
+		commit(t, db, c)
+	}
+	growth(Growth{Records: 3, Clients: 1}, func(tx *Tx) error {
+		for _, path := range []string{"c/v/1", "c/v/2", "c/v/3"} {
+			if _, err := tx.Put(at(path), value("x"), false); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	growth(Growth{Records: 1, Clients: 1}, func(tx *Tx) error { _, err := tx.Put(at("d/v/r"), value("x"), false); return err })
+	growth(Growth{StoreBytes: 4}, func(tx *Tx) error { return tx.PutItem(newClient("c"), []byte("key"), []byte("x"), 0) })
+	growth(Growth{StoreBytes: -4}, func(tx *Tx) error { return tx.RemoveItem(newClient("c"), []byte("key")) })
+	passing := func(tx *Tx) error {
+		return tx.PutItem(newClient("c"), []byte("key"), []byte("x"), tx.Stamp().UnixMilli+Passing-1)
+	}
+	growth(Growth{}, passing)
+	growth(Growth{StoreBytes: 4}, func(tx *Tx) error {
+		return tx.PutItem(newClient("c"), []byte("key"), []byte("x"), tx.Stamp().UnixMilli+Passing)
+	})
+	growth(Growth{StoreBytes: -4}, passing)
+	growth(Growth{}, func(tx *Tx) error { return tx.RemoveItem(newClient("c"), []byte("key")) })
+	revoke := func(path string) func(tx *Tx) error { return func(tx *Tx) error { return tx.Revoke(at(path)) } }
+	growth(Growth{Records: -2, Tombstones: 2}, func(tx *Tx) error { return errors.Join(revoke("c/v/1")(tx), revoke("c/v/2")(tx)) })
+	if err := put("d/v/new", false); !errors.Is(err, ErrFull) {
+		t.Errorf("a new place: %v", err)
+	}
+	if err := put("c/v/3", true); err != nil {
+		t.Errorf("what is there: %v", err)
+	}
+	growth(Growth{Records: -1, Tombstones: 1}, revoke("c/v/3")) // never refused
+	growth(Growth{Records: 1, Tombstones: -1}, func(tx *Tx) error { _, err := tx.Put(at("c/v/1"), value("x"), false); return err })
+	if err := put("d/v/new", false); !errors.Is(err, ErrFull) {
+		t.Errorf("a new place: %v", err)
+	}
+	c, err := db.Stage(func(tx *Tx) error { return tx.PurgeClient(newClient("c").Client) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, db, c)
+	if err := put("d/v/new", false); err != nil {
+		t.Errorf("when the client is gone: %v", err)
 	}
 }
 

@@ -253,6 +253,14 @@ func TestModel(t *testing.T) {
 				if db.live != len(committed.records) || len(staged) == 0 && db.ahead.live != 0 {
 					t.Fatalf("%d records are counted, want %d; %d ahead of %d changes", db.live, len(committed.records), db.ahead.live, len(staged))
 				}
+				tombs := 0
+				db.clients.Scan(func(c item[*client]) bool {
+					c.v.vaults.Scan(func(v item[*vault]) bool { tombs += v.v.records.len() - v.v.live; return true })
+					return true
+				})
+				if db.tombs != tombs || len(staged) == 0 && (db.ahead.tombs != 0 || db.ahead.clients != 0) {
+					t.Fatalf("%d tombstones are counted, want %d; %d and %d clients ahead of %d changes", db.tombs, tombs, db.ahead.tombs, db.ahead.clients, len(staged))
+				}
 				for _, f := range views {
 					if n := count(f.view); n != f.want {
 						t.Fatalf("a frozen view has %d records, had %d", n, f.want)

@@ -39,6 +39,18 @@ func (it *Item) size() storeSize {
 	return storeSize{len(it.Key) + len(it.Value), 1}
 }
 
+// Passing is how soon an item must expire to be one that passes, in ms: who counts what
+// others made can remember that for so long, and is not told when it has expired.
+const Passing = 24 * 3600 * 1000
+
+// stays is what an item takes, unless it passes.
+func (it *Item) stays() int {
+	if it == nil || it.Expires != 0 && it.Expires-it.Changed.UnixMilli < Passing {
+		return 0
+	}
+	return it.size().bytes
+}
+
 type store = btree.BTreeG[*Item]
 
 func newStore() *store {
@@ -286,7 +298,7 @@ func (tx *Tx) PutItem(p Place, key, value []byte, expires int64) error {
 		return &LimitError{What: "values of a client's store", Limit: l.StoreValues, full: true}
 	}
 	earlier := old != nil && expires != 0 && (old.Expires == 0 || expires < old.Expires)
-	return tx.add(p, Edit{Item: it, grows: grows, gives: !earlier})
+	return tx.add(p, Edit{Item: it, grows: grows, stays: it.stays() - old.stays(), gives: !earlier})
 }
 
 // RemoveItem takes a value out of a client's store.
@@ -294,5 +306,6 @@ func (tx *Tx) RemoveItem(p Place, key []byte) error {
 	if _, err := tx.Item(p.Client, key); err != nil {
 		return err
 	}
-	return tx.add(p, Edit{Item: &Item{Key: key, Removed: true, Changed: tx.stamp}, grows: tx.item(p.Client, key).size().negative()})
+	old := tx.item(p.Client, key)
+	return tx.add(p, Edit{Item: &Item{Key: key, Removed: true, Changed: tx.stamp}, grows: old.size().negative(), stays: -old.stays()})
 }

@@ -183,9 +183,9 @@ func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
 	if tx.aside(func() { r.Sealed, err = tx.db.seal(p, v.Kind, p.RecordName, v.Secret) }); err != nil {
 		return p, err
 	}
-	e := Edit{Record: r, adds: tx.adds(p, old, r)}
+	e := Edit{Record: r, adds: tx.adds(p, old, r), tombs: tombs(old, r)}
 	e.gives = (old == nil || old.Revoked) && tx.keeps(p) == 0
-	if err := tx.hasRoom(e.adds); err != nil {
+	if err := tx.hasRoom(e.adds, old); err != nil {
 		return p, err
 	}
 	return p, tx.add(p, e)
@@ -197,7 +197,7 @@ func (tx *Tx) Revoke(p Place) error {
 	if err != nil {
 		return err
 	}
-	return tx.add(p, Edit{adds: -1, Record: &Record{ID: old.ID, Kind: old.Kind, Revoked: true, Counter: old.Counter, Number: old.Number,
+	return tx.add(p, Edit{adds: -1, tombs: 1, Record: &Record{ID: old.ID, Kind: old.Kind, Revoked: true, Counter: old.Counter, Number: old.Number,
 		Created: old.Created, Changed: tx.stamp}})
 }
 
@@ -205,6 +205,7 @@ func (tx *Tx) Revoke(p Place) error {
 func (tx *Tx) add(p Place, e Edit) (err error) {
 	e.Client = p.Client
 	if e.Purge {
+		e.clients = -1
 		tx.edits = append(tx.edits, e)
 		return nil
 	}
@@ -212,6 +213,12 @@ func (tx *Tx) add(p Place, e Edit) (err error) {
 		return err
 	}
 	c, v := tx.committed(p)
+	if c == nil && !tx.HasClient(p.Client) {
+		if err := tx.hasRoomForClient(); err != nil {
+			return err
+		}
+		e.clients = 1
+	}
 	newClient := p.ClientName != nil && (c == nil || c.name == nil || c.heard)
 	newVault := false
 	if e.Record != nil || e.Keep != nil {

@@ -71,6 +71,7 @@ type shared struct {
 	done     uint64                // of the last change that was committed
 	purged   []*client             // whose records are still to be overwritten
 	live     int                   // records that are not revoked
+	tombs    int                   // records that are
 
 	losses atomic.Uint64 // places that lost what was there
 	wiping atomic.Int64  // pieces that are still to be overwritten

@@ -109,9 +109,7 @@ func (db *DB) Load(c ClientView, v VaultView) (add func(*Record)) {
 	into.next, into.keep = v.Next, v.Keep
 	return func(r *Record) {
 		into.records.load(r)
-		if !r.Revoked {
-			db.count(into, 1)
-		}
+		db.count(into, r.Revoked, 1)
 	}
 }
 

@@ -52,6 +52,18 @@ const newConfig = `# Where the node listens for peers, as multiaddrs. "shnode ru
 # path_bytes = 770         # of client/vault/record or client/key, as people write it; no more than this
 # store_bytes = 67108864   # of the keys and values of a client's store
 # store_values = 1048576   # of a client's store
+# tombstones = 2000000     # of records that were removed: with as many, nothing is made where nothing was
+# clients = 200000
+
+# What one peer may have at most: what he made more than he took away, and how fast he may ask.
+# "shnode peer ls --json" tells what each has; who is removed and added anew begins with nothing.
+# [limits.peer]
+# requests_per_second = 200000
+# records = 250000
+# tombstones = 250000
+# clients = 10000
+# store_bytes = 268435456
+# journal_bytes_per_minute = 4294967296 # of his changes, as they are written
 `
 
 const newPolicy = `# Who may do what. Nothing matched means no.

@@ -25,6 +25,9 @@ func TestLimits(t *testing.T) {
 		"[limits]\nrecords = -1":         "limits.records must be 1 to",
 		"[limits]\npath_bytes = 771":     "limits.path_bytes must be 1 to 770",
 		"[limits]\nstore = 1":            "unknown setting limits.store",
+		"[limits]\nclients = -1":         "limits.clients must be 1 to",
+		"[limits.peer]\nrecords = -1":    "limits.peer.records must be 1 to",
+		"[limits.peer]\nrequests = 1":    "unknown setting limits.peer.requests",
 		"[limits]\nrecords = \"many\"":   "",
 	} {
 		config(text)
@@ -36,7 +39,7 @@ func TestLimits(t *testing.T) {
 			}
 		}
 	}
-	config("[limits]\nstore_values = 1\n")
+	config("[limits]\nstore_values = 1\nclients = 1\ntombstones = 1\n")
 	s, err := local.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -57,5 +60,21 @@ func TestLimits(t *testing.T) {
 	var refused *protocol.Error
 	if err := put("two"); !errors.As(err, &refused) || refused.Status != protocol.Status_NO_SPACE || !strings.Contains(refused.Detail, "at most 1") {
 		t.Errorf("a second value: %v", err)
+	}
+	generate := func(client, record string) error {
+		_, err := c.GenerateKey(t.Context(), &protocol.Location{Client: []byte(client), Vault: []byte("v"), Record: []byte(record)}, protocol.Ed25519, false)
+		return err
+	}
+	if err := generate("d", "r"); !errors.As(err, &refused) || refused.Status != protocol.Status_NO_SPACE || !strings.Contains(refused.Detail, "clients: at most 1") {
+		t.Errorf("a second client: %v", err)
+	}
+	if err := generate("c", "r"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Revoke(t.Context(), &protocol.Location{Client: []byte("c"), Vault: []byte("v"), Record: []byte("r")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := generate("c", "s"); !errors.As(err, &refused) || refused.Status != protocol.Status_NO_SPACE || !strings.Contains(refused.Detail, "tombstones") {
+		t.Errorf("a new place beside a tombstone: %v", err)
 	}
 }

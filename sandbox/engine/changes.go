@@ -27,6 +27,9 @@ func (e *Engine) change(resp *protocol.Response, f func(*vault.Tx) error) error 
 		return err
 	}
 	resp.Change = &protocol.Change{Sequence: c.Sequence, Takes: c.Takes()}
+	g := c.Growth()
+	resp.Change.Records, resp.Change.Tombstones = int64(g.Records), int64(g.Tombstones)
+	resp.Change.Clients, resp.Change.StoreBytes = int64(g.Clients), int64(g.StoreBytes)
 	if len(c.Edits) == 0 { // it is the number of the change that the answer rests on
 		if len(e.unsealed) > 0 {
 			e.resting = append(e.resting, resp.Change)

@@ -54,7 +54,7 @@ func anInbox(t *testing.T, room int) *inbox {
 func TestInboxIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := anInbox(t, 256)
-		b.renew() // there is none again until its time is over
+		b.renew()                               // there is none again until its time is over
 		if n := crowd(t, b, 1, 1000); n != 96 { // half of what is not the local user's
 			t.Errorf("one peer brought %d", n)
 		}

@@ -26,5 +26,5 @@ func (e *Engine) vaultStat(req *protocol.Request) (*protocol.Response, error) {
 func limitsOf(req *protocol.Request) vault.Limits {
 	at := func(n uint64) int { return int(min(n, math.MaxInt32)) }
 	return vault.Limits{RecordBytes: at(req.MaxRecordBytes), Records: at(req.MaxRecords), PathBytes: at(req.MaxPathBytes),
-		StoreBytes: at(req.MaxStoreBytes), StoreValues: at(req.MaxStoreValues)}
+		StoreBytes: at(req.MaxStoreBytes), StoreValues: at(req.MaxStoreValues), Tombstones: at(req.MaxTombstones), Clients: at(req.MaxClients)}
 }
