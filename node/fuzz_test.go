@@ -37,10 +37,10 @@ func FuzzServe(f *testing.F) {
 	}
 	m.SetPeer(&protocol.Peer{Name: "a", Id: id})
 	m.setPolicy(f, allowAll)
-	n := &Node{local: m, log: slog.New(slog.DiscardHandler)}
+	n := &Node{local: m, turns: newTurns(), working: context.Background(), limits: Limits{}.withDefaults(), log: slog.New(slog.DiscardHandler)}
 	n.known.Store(newBook(m.Peers(), n.log))
 	decoded, _ := peer.Decode(id)
-	who := &asker{id: decoded, name: id}
+	who := newAsker(decoded, n.limits)
 
 	// Each operation, where it is allowed and where it is not, several to a seed: each seed costs as much as many inputs.
 	for _, at := range []string{"wallet/keys/main", "wallet/other/main"} {
@@ -72,7 +72,7 @@ func FuzzServe(f *testing.F) {
 		})
 		var out bytes.Buffer
 		server := protocol.Server{Door: protocol.DoorPeer, InFlight: 1, Handle: func(ctx context.Context, req *protocol.Request) *protocol.Response {
-			return n.answer(ctx, who, req)
+			return n.answer(ctx, who, func() bool { return true }, req)
 		}}
 		server.Serve(t.Context(), fuzzStream{bytes.NewReader(in), &out})
 

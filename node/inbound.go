@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
-	"golang.org/x/sync/semaphore"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -40,9 +38,10 @@ func (n *Node) serve(s network.Stream) {
 	}
 	a := n.enter(id)
 	defer n.leave(a)
+	alive := func() bool { return n.known.Load().has(id) && !s.Conn().IsClosed() }
 	server := protocol.Server{
 		Handle: func(ctx context.Context, req *protocol.Request) *protocol.Response {
-			return n.answer(ctx, a, req)
+			return n.answer(ctx, a, alive, req)
 		},
 		Door:         protocol.DoorPeer,
 		InFlight:     n.limits.InFlight,
@@ -77,61 +76,11 @@ func (s farewell) Close() error {
 	return s.Stream.Close()
 }
 
-// asker is what one peer has under way here, over all its streams.
-type asker struct {
-	id       peer.ID
-	name     string // id as text, as policies and the log have it
-	streams  int    // guarded by Node.mu
-	requests *semaphore.Weighted
-	bytes    *semaphore.Weighted
-}
-
-func (n *Node) enter(id peer.ID) *asker {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	a := n.askers[id]
-	if a == nil {
-		a = &asker{id: id, name: id.String(), requests: semaphore.NewWeighted(int64(n.limits.InFlightPerPeer)),
-			bytes: semaphore.NewWeighted(int64(n.limits.BytesPerPeer))}
-		n.askers[id] = a
-	}
-	a.streams++
-	return a
-}
-
-func (n *Node) leave(a *asker) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if a.streams--; a.streams == 0 {
-		delete(n.askers, a.id)
-	}
-}
-
-// admit waits until there is room for one more request, of size bytes. The
-// peer waits meanwhile; the node as a whole does not.
-func (a *asker) admit(ctx context.Context, scope network.ResourceScope, size int) (func(), error) {
-	if err := a.requests.Acquire(ctx, 1); err != nil {
-		return nil, err
-	}
-	if err := a.bytes.Acquire(ctx, int64(size)); err != nil {
-		a.requests.Release(1)
-		return nil, err
-	}
-	if err := scope.ReserveMemory(size, network.ReservationPriorityAlways); err != nil {
-		a.bytes.Release(int64(size))
-		a.requests.Release(1)
-		return nil, err
-	}
-	return func() {
-		scope.ReleaseMemory(size)
-		a.bytes.Release(int64(size))
-		a.requests.Release(1)
-	}, nil
-}
-
 // answer decides on one request of a peer, and has it done. protocol.Check has
-// seen the request: its operation exists and is one that a peer may ask.
-func (n *Node) answer(ctx context.Context, who *asker, req *protocol.Request) (resp *protocol.Response) {
+// seen the request: its operation exists and is one that a peer may ask. It waits for a
+// turn until ctx ends, or alive says no; what has begun then is not given up, whoever
+// leaves, since the zone goes on with it.
+func (n *Node) answer(ctx context.Context, who *asker, alive func() bool, req *protocol.Request) (resp *protocol.Response) {
 	defer func() {
 		if v := recover(); v != nil {
 			resp = n.panicked(req, v)
@@ -141,7 +90,12 @@ func (n *Node) answer(ctx context.Context, who *asker, req *protocol.Request) (r
 	if !ok {
 		return protocol.Refuse(protocol.Status_UNSUPPORTED, "")
 	}
-	// The peer may have been removed, and the policy replaced, since the stream opened.
+	turn, err := n.turns.take(ctx, who, alive, req)
+	if err != nil {
+		return protocol.Refuse(protocol.Status_UNAVAILABLE, "its turn did not come in time; nothing was done")
+	}
+	defer turn.end()
+	// The peer may have been removed, and the policy replaced, while it waited.
 	if !n.known.Load().has(who.id) {
 		return protocol.Refuse(protocol.Status_DENIED, "")
 	}
@@ -150,11 +104,15 @@ func (n *Node) answer(ctx context.Context, who *asker, req *protocol.Request) (r
 		n.notices.refused(who.name, "request denied", req, d.Reason)
 		return protocol.Refuse(protocol.Status_DENIED, "")
 	}
+	if turn.over > 0 {
+		return &protocol.Response{Status: protocol.Status_LIMITED, Detail: "too much of this peer's waits already; nothing was done",
+			RetryAfterMs: uint32(turn.over.Milliseconds()) + 1}
+	}
 	if isListing(op) {
-		return outward(op, n.list(ctx, rules, who.name, op, req))
+		return outward(op, n.list(n.working, rules, who.name, op, req))
 	}
 	asGuest(req)
-	answer, err := n.local.Handle(ctx, req)
+	answer, err := n.local.HandleStaged(n.working, req, turn.end)
 	return outwardSteps(req, outward(op, protocol.Answer(req, answer, err)))
 }
 

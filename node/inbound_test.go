@@ -433,10 +433,25 @@ func TestInFlightPerPeer(t *testing.T) {
 	if most > limit {
 		t.Errorf("%d were under way at once", most)
 	}
-	eventually(t, "nothing is remembered of a peer that is gone", func() bool {
-		a.host.Network().ClosePeer(b.host.ID())
+	// What he has had is remembered when he hangs up, so that it does not help him to come again; and forgotten with him.
+	account := func() (streams int, known bool) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return len(b.askers) == 0
+		if a := b.askers[a.host.ID()]; a != nil {
+			return a.streams, true
+		}
+		return 0, false
+	}
+	eventually(t, "the peer is gone", func() bool {
+		a.host.Network().ClosePeer(b.host.ID())
+		streams, _ := account()
+		return streams == 0
 	})
+	if _, known := account(); !known {
+		t.Error("the account of a known peer was dropped")
+	}
+	bm.RemovePeer("a")
+	if _, known := account(); known {
+		t.Error("the account of a peer who was removed is there")
+	}
 }

@@ -22,6 +22,7 @@ func (n *Node) handleLocal(ctx context.Context, req *protocol.Request) (resp *pr
 	if refusal := protocol.Check(req, protocol.DoorLocal); refusal != nil {
 		return refusal, nil
 	}
+	n.turns.meetLocal()
 	if req.To != "" {
 		there := proto.CloneOf(req)
 		there.To = ""

@@ -36,6 +36,7 @@ type memory struct {
 	peers   []*protocol.Peer
 	changed []func()
 	handle  protocol.HandlerFunc // instead of answering
+	staging func(staged func())  // before it, for what has a turn
 	records []string             // texts of locations, in the order of a listing
 }
 
@@ -125,6 +126,13 @@ func (m *memory) instead(f protocol.HandlerFunc) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.handle = f
+}
+
+func (m *memory) HandleStaged(ctx context.Context, req *protocol.Request, staged func()) (*protocol.Response, error) {
+	if m.staging != nil {
+		m.staging(staged)
+	}
+	return m.Handle(ctx, req)
 }
 
 func (m *memory) Handle(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {

@@ -45,6 +45,8 @@ const userAgent = "stronghold"
 // Local is a Stronghold without a network.
 type Local interface {
 	protocol.Handler
+	// HandleStaged is Handle. It calls staged when all that a change still waits for is the disk, if it comes to that.
+	HandleStaged(ctx context.Context, req *protocol.Request, staged func()) (*protocol.Response, error)
 	Identity() []byte               // as [NewIdentity] made it
 	Rules() *permissions.Rules      // the policy in force
 	Peers() []*protocol.Peer        // the known peers
@@ -83,8 +85,12 @@ type Node struct {
 
 	serving context.Context // ends when streams are to stop reading
 	stop    context.CancelFunc
+	working context.Context // ends when what is in flight is given up
+	giveUp  context.CancelFunc
 	dialing context.Context // ends when nothing more is to be dialled
 	hangUp  context.CancelFunc
+
+	turns *turns
 
 	mu      sync.Mutex
 	closing bool
@@ -114,6 +120,7 @@ func New(cfg Config) (*Node, error) {
 		dialTimeout: cfg.DialTimeout,
 		grace:       cfg.Grace,
 		id:          id,
+		turns:       newTurns(),
 		askers:      map[peer.ID]*asker{},
 		remotes:     map[peer.ID]*remote{},
 	}
@@ -129,6 +136,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.closed = sync.OnceValue(n.close)
 	n.serving, n.stop = context.WithCancel(context.Background())
+	n.working, n.giveUp = context.WithCancel(context.Background())
 	n.dialing, n.hangUp = context.WithCancel(context.Background())
 	n.known.Store(newBook(nil, n.log))
 
@@ -216,7 +224,10 @@ func (n *Node) close() error {
 	for _, r := range remotes {
 		r.close()
 	}
+	impatient := time.AfterFunc(n.grace, n.giveUp)
 	n.running.Wait() // each stream ends by itself after Grace
+	impatient.Stop()
+	n.giveUp()
 	n.notices.close()
 	return n.host.Close()
 }

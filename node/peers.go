@@ -82,8 +82,14 @@ func (n *Node) peersChanged() {
 		store.ClearAddrs(id)
 		n.strangers.forget(id)
 		n.log.Info("peer removed", "peer", id.String())
+		n.mu.Lock()
+		if a := n.askers[id]; a != nil {
+			n.forget(a)
+		}
+		n.mu.Unlock()
 		n.start(func() { n.disconnect(id) }) // a closing node disconnects everybody
 	}
+	n.turns.sweep()
 }
 
 func (n *Node) disconnect(id peer.ID) {

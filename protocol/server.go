@@ -28,20 +28,20 @@ type Server struct {
 // Serve reads requests from rw until it ends or ctx does, answers what it has
 // read, and closes rw. A frame that cannot be decoded ends the stream; a
 // request that does not fit its operation is answered. Handle gets a context
-// that ends with the request's own timeout, not with ctx: that one only stops
-// the reading, and what is in flight has Grace to be answered.
+// that ends with the request's own timeout, and when the stream breaks, so that
+// nobody can read the answer; not with ctx: that one only stops the reading, and
+// what is in flight has Grace to be answered.
 func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	v := &serving{Server: s, stop: ctx, rw: rw, r: bufio.NewReaderSize(rw, readBuffer), out: newFrameWriter(rw),
 		slots: make(chan struct{}, or(s.InFlight, DefaultInFlight)), timeout: or(s.FrameTimeout, DefaultFrameTimeout),
 		id: streams.Add(1), ended: make(chan error, 1), overseer: processOverseer}
 	v.out.timeout = v.timeout
-	var abort context.CancelFunc
-	v.inFlight, abort = context.WithCancel(context.WithoutCancel(ctx))
+	v.inFlight, v.abort = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		v.running.Wait()
 		v.out.drain()
 		v.out.close()
-		abort()
+		v.abort()
 	}()
 
 	// A reader that waits for the next frame does not see ctx end.
@@ -49,7 +49,7 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 		stopReading(rw)
 		select {
 		case <-time.After(or(s.Grace, DefaultGrace)):
-			abort()
+			v.abort()
 		case <-v.inFlight.Done():
 		}
 	})
@@ -69,6 +69,7 @@ type serving struct {
 	*Server
 	stop     context.Context // ends the reading
 	inFlight context.Context // of the requests
+	abort    func()          // ends that
 	rw       io.ReadWriteCloser
 	out      *frameWriter
 	slots    chan struct{} // one for each request under way
@@ -131,6 +132,7 @@ func (v *serving) await(lone *lone, processor uint32) {
 func (v *serving) next() (*Frame, func(), error) {
 	n, err := awaitFrame(v.stop, v.r, v.rw, v.timeout)
 	if err != nil {
+		v.lose(err)
 		return nil, nil, err
 	}
 	v.alone = requests.next(v.id)
@@ -146,10 +148,24 @@ func (v *serving) next() (*Frame, func(), error) {
 		err = fmt.Errorf("%w: an answer where a request belongs", ErrMalformed)
 	}
 	if err != nil {
+		v.lose(err)
 		release()
 		return nil, nil, err
 	}
 	return f, release, nil
+}
+
+// lose ends the requests under way if reading has failed because the stream is
+// broken. One that ends, or of which the node will read no more, can still be
+// written to.
+func (v *serving) lose(err error) {
+	var timeout interface{ Timeout() bool }
+	switch {
+	case err == io.EOF, err == io.ErrUnexpectedEOF, v.stop.Err() != nil, errors.Is(err, ErrMalformed), errors.Is(err, ErrFrameTooLong),
+		errors.As(err, &timeout) && timeout.Timeout():
+	default:
+		v.abort()
+	}
 }
 
 func (v *serving) done(release func()) {
@@ -207,7 +223,10 @@ func (v *serving) reply(f *Frame, alone bool) {
 	resp := v.answer(v.inFlight, f.GetRequest())
 	err := v.write(f.Id, resp, alone)
 	if errors.Is(err, ErrFrameTooLong) {
-		v.write(f.Id, Refuse(Status_INTERNAL, "the answer is too long"), alone)
+		err = v.write(f.Id, Refuse(Status_INTERNAL, "the answer is too long"), alone)
+	}
+	if err != nil {
+		v.abort() // nor will any other answer be read
 	}
 }
 

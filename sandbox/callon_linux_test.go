@@ -17,7 +17,7 @@ func TestCallOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			z := start(t, Config{Name: "test", Workers: 2})
 			echo := func(size int) []byte { return bytes.Repeat([]byte("e"), size) }
-			if answer, wait, err := z.CallOn(t.Context(), echo(10)); wait != nil || err != nil || len(answer) != 9 {
+			if answer, wait, err := z.CallOn(t.Context(), echo(10), false); wait != nil || err != nil || len(answer) != 9 {
 				t.Errorf("in time: %q, %v", answer, err)
 			}
 			halt(t, z)
@@ -31,7 +31,7 @@ func TestCallOn(t *testing.T) {
 					if i%3 == 2 {
 						request = echo(1 << 20)
 					}
-					_, wait, err := z.CallOn(ctx, request)
+					_, wait, err := z.CallOn(ctx, request, false)
 					left.Done()
 					if wait == nil || err != context.DeadlineExceeded {
 						t.Errorf("of a zone that is stopped: %v", err)
@@ -72,7 +72,7 @@ func TestCallOnEnds(t *testing.T) {
 			left.Add(callers)
 			for range callers {
 				wg.Go(func() {
-					_, wait, err := z.CallOn(ctx, append([]byte{'s'}, number(60_000)...))
+					_, wait, err := z.CallOn(ctx, append([]byte{'s'}, number(60_000)...), false)
 					left.Done()
 					if wait == nil || err != context.Canceled {
 						t.Errorf("a call whose asker has left: %v", err)
@@ -89,7 +89,7 @@ func TestCallOnEnds(t *testing.T) {
 			}
 			wg.Wait()
 			<-z.Done()
-			if _, wait, err := z.CallOn(ctx, []byte("e")); wait != nil || !errors.Is(err, ErrEnded) {
+			if _, wait, err := z.CallOn(ctx, []byte("e"), false); wait != nil || !errors.Is(err, ErrEnded) {
 				t.Errorf("of a zone that has ended: %v", err)
 			}
 		})

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -23,7 +24,7 @@ func TestLargeDoesNotStopSmall(t *testing.T) {
 		defer close(stop)
 		begin := time.Now()
 		for range 2 {
-			if got, _, err := l.call(ctx, large, false); err != nil || len(got) != len(large)-1 {
+			if got, _, err := l.call(ctx, large, kindRequest, false); err != nil || len(got) != len(large)-1 {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
 		}
@@ -38,7 +39,7 @@ func TestLargeDoesNotStopSmall(t *testing.T) {
 			default:
 			}
 			begin := time.Now()
-			if got, _, err := l.call(ctx, []byte("esmall"), false); err != nil || string(got) != "small" {
+			if got, _, err := l.call(ctx, []byte("esmall"), kindRequest, false); err != nil || string(got) != "small" {
 				t.Errorf("%q, %v", got, err)
 				return
 			}
@@ -76,6 +77,35 @@ func TestSlowDoesNotStopOthers(t *testing.T) {
 	}
 	if d := time.Since(begin); d > 5*time.Second {
 		t.Errorf("100 requests behind three slow ones took %v", d)
+	}
+	cancel()
+	wg.Wait()
+}
+
+// Requests of which the caller says that they take long have no part in how many others are at work: however many
+// there are, none of the others stands behind one.
+func TestLongDoesNotStopOthers(t *testing.T) {
+	z := start(t, Config{Name: "test", Workers: 1})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var wg sync.WaitGroup
+	const long = 20 // more than a zone of one worker has at work at once
+	for range long {
+		wg.Go(func() {
+			if _, err := z.CallLong(ctx, append([]byte{'s'}, number(600_000)...)); err != context.Canceled {
+				t.Error(err)
+			}
+		})
+	}
+	for z.calls.Load() < long {
+		runtime.Gosched()
+	}
+	asking, stop := context.WithTimeout(context.Background(), time.Minute)
+	defer stop()
+	for range 100 {
+		if got, err := z.Call(asking, []byte("eon")); err != nil || string(got) != "on" {
+			t.Fatalf("behind requests that take ten minutes: %q, %v", got, err)
+		}
 	}
 	cancel()
 	wg.Wait()

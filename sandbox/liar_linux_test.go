@@ -41,7 +41,7 @@ func TestLyingZone(t *testing.T) {
 				if quick {
 					_, err = z.Call(t.Context(), request)
 				} else {
-					_, _, err = z.lanes[0].call(t.Context(), request, false)
+					_, _, err = z.lanes[0].call(t.Context(), request, kindRequest, false)
 				}
 				if !errors.Is(err, ErrEnded) {
 					t.Errorf("on a quick lane: %v: a call: %v", quick, err)

@@ -22,6 +22,7 @@ const (
 	kindRefused                  // instead: the layers, of which a required one is missing
 	kindSetup                    // instead: the text of the error of setup
 	kindMove                     // to the zone: 4 bytes, the processor where the caller will wait; he is alone on this pipe
+	kindLong                     // kindRequest, for one that takes long: others do not wait for it
 )
 
 const (
@@ -49,9 +50,9 @@ func appendPiece(b []byte, id uint64, k kind, total int, data []byte) []byte {
 }
 
 // appendRequest appends the first piece of a request, n bytes of it with the head.
-func appendRequest(b []byte, id uint64, timeLeft uint64, request []byte, n int) []byte {
+func appendRequest(b []byte, id uint64, k kind, timeLeft uint64, request []byte, n int) []byte {
 	b = binary.LittleEndian.AppendUint64(b, id)
-	b = append(b, byte(kindRequest))
+	b = append(b, byte(k))
 	b = binary.LittleEndian.AppendUint32(b, uint32(timeHead+len(request)))
 	b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	b = binary.LittleEndian.AppendUint64(b, timeLeft)

@@ -100,7 +100,7 @@ func (q *quickLane) try(ctx context.Context, request []byte, on bool) (answer []
 		q.choice.Keep(&keeper)
 		defer keeper.Keep(processor.None)
 	}
-	q.b = appendRequest(q.b, q.lastID, timeLeft(deadline), request, timeHead+len(request))
+	q.b = appendRequest(q.b, q.lastID, kindRequest, timeLeft(deadline), request, timeHead+len(request))
 	sealed, err := q.out.seal(q.b)
 	if err != nil {
 		q.mu.Unlock()

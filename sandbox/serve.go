@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
@@ -15,7 +16,8 @@ import (
 // Inside, a goroutine has the turn on each pipe: it reads a record, works on its requests one after the other, and
 // writes what it has answered once nothing more is there to read, or after a while. If a request takes long, the
 // overseer gives the turn to another goroutine, as the Go runtime does with a thread that stays in a system call; the
-// first one writes its answer alone and ends.
+// first one writes its answer alone and ends. A request of which the caller knows that it takes long never has the turn:
+// a goroutine of its own answers it.
 
 const (
 	slow       = 5 * time.Millisecond   // after this long a request loses the turn
@@ -34,7 +36,8 @@ type server struct {
 
 	lanes   []*servedLane
 	running atomic.Int32
-	asleep  atomic.Bool // the overseer is, and waits for wake
+	long    chan struct{} // holds one for each request at work that takes long
+	asleep  atomic.Bool   // the overseer is, and waits for wake
 	wake    chan struct{}
 }
 
@@ -71,7 +74,7 @@ type servedLane struct {
 }
 
 func newServer(h Handler, workers int, exit func(int)) *server {
-	return &server{handler: h, limit: int32(4 * workers), exit: exit, processors: processor.Allowed(),
+	return &server{handler: h, limit: int32(4 * workers), long: make(chan struct{}, 4*workers), exit: exit, processors: processor.Allowed(),
 		wake: make(chan struct{}, 1)}
 }
 
@@ -136,13 +139,17 @@ func (l *servedLane) take(p piece, epoch int) bool {
 		}
 		l.waits = int(binary.LittleEndian.Uint32(p.data))
 		return true
-	case kindRequest:
+	case kindRequest, kindLong:
 	default:
 		l.end(errPiece)
 		return false
 	}
 	m := l.parts[p.id]
 	if m == nil && len(p.data) == p.total {
+		if p.kind == kindLong {
+			l.answerAside(p.id, bytes.Clone(p.data))
+			return true
+		}
 		return l.answer(p.id, p.data, epoch)
 	}
 	if m == nil {
@@ -156,7 +163,11 @@ func (l *servedLane) take(p piece, epoch int) bool {
 	}
 	if whole {
 		delete(l.parts, p.id)
-		if l.s.running.Load() >= l.s.limit {
+		switch {
+		case p.kind == kindLong:
+			l.answerAside(p.id, m.data)
+			return true
+		case l.s.running.Load() >= l.s.limit:
 			return l.answer(p.id, m.data, epoch)
 		}
 		// Large ones take their time, and need not wait for the overseer to see it.
@@ -168,6 +179,17 @@ func (l *servedLane) take(p piece, epoch int) bool {
 		}()
 	}
 	return true
+}
+
+// answerAside has a goroutine of its own answer a request that takes long. There may be many of them, at work are as many
+// as there are handlers of other requests at most: they have no part in that number, so that those do not wait for them.
+func (l *servedLane) answerAside(id uint64, request []byte) {
+	go func() {
+		l.s.long <- struct{}{}
+		k, answer := l.s.call(request)
+		<-l.s.long
+		l.writeAlone(id, k, answer)
+	}()
 }
 
 // answer calls the handler. Another may have the turn when it returns.

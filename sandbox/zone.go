@@ -211,30 +211,44 @@ func (z *Zone) Call(ctx context.Context, request []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	answer, _, err := z.call(ctx, request, false)
+	answer, _, err := z.call(ctx, request, kindRequest, false)
+	return answer, err
+}
+
+// CallLong is Call for a request that takes the zone longer than it takes to begin a goroutine for it: it has one of its
+// own, and nobody waits behind it.
+func (z *Zone) CallLong(ctx context.Context, request []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	answer, _, err := z.call(ctx, request, kindLong, false)
 	return answer, err
 }
 
 // CallOn is Call for a request whose answer must be known in the end. If ctx ends before it is there, wait is returned
 // with the error of ctx; it waits on, and returns what Call would have. It must be called, once, and the request is in
-// use until it returns. Else wait is nil.
-func (z *Zone) CallOn(ctx context.Context, request []byte) (answer []byte, wait func() ([]byte, error), err error) {
-	return z.call(ctx, request, true)
+// use until it returns. Else wait is nil. long is for a request such as those of CallLong.
+func (z *Zone) CallOn(ctx context.Context, request []byte, long bool) (answer []byte, wait func() ([]byte, error), err error) {
+	k := kindRequest
+	if long {
+		k = kindLong
+	}
+	return z.call(ctx, request, k, true)
 }
 
-// call is both. on says that the answer is not given up.
-func (z *Zone) call(ctx context.Context, request []byte, on bool) ([]byte, func() ([]byte, error), error) {
+// call is all of them. on says that the answer is not given up.
+func (z *Zone) call(ctx context.Context, request []byte, k kind, on bool) ([]byte, func() ([]byte, error), error) {
 	if len(request) > MaxPayload {
 		return nil, nil, ErrTooLarge
 	}
 	defer z.calls.Add(-1)
-	if z.calls.Add(1) == 1 && z.quick {
+	if z.calls.Add(1) == 1 && z.quick && k == kindRequest {
 		if answer, wait, err, done := z.child.quick.try(ctx, request, on); done {
 			return answer, wait, err
 		}
 	}
 	z.shared.Add(1)
-	return z.pick().call(ctx, request, on)
+	return z.pick().call(ctx, request, k, on)
 }
 
 // pick returns the lane with the fewest calls on it.

@@ -82,13 +82,7 @@ func (j *journal) stageGroup(group []*change) ([]*protocol.Response, error) {
 	for _, ch := range group {
 		b = protocol.AppendStep(b, ch.req)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), zoneTimeout)
-	defer cancel()
-	answer, wait, err := j.zone.CallOn(ctx, j.zone.told(b))
-	if wait != nil {
-		j.stuck()
-		answer, err = wait()
-	}
+	answer, _, err := j.zone.must(context.Background(), b, false)
 	resp, err := decode(answer, err)
 	switch {
 	case err != nil:

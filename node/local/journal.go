@@ -73,13 +73,12 @@ type journal struct {
 	rest     *rest     // what somebody wants to do at rest
 	hole     bool      // a change was staged whose number will not come
 	closing  bool
-	late     [2]chan struct{} // closed when those who came while it was the second have waited for too long
-	wake     chan struct{}    // run has something to do
-	grown    chan struct{}    // folder has
-	behind   chan struct{}    // follow has
-	done     chan struct{}    // run has ended
-	folded   chan struct{}    // folder has ended
-	followed chan struct{}    // follow has ended
+	wake     chan struct{} // run has something to do
+	grown    chan struct{} // folder has
+	behind   chan struct{} // follow has
+	done     chan struct{} // run has ended
+	folded   chan struct{} // folder has ended
+	followed chan struct{} // follow has ended
 }
 
 // newJournal goes on with the file f that the zone has opened.
@@ -87,7 +86,6 @@ func (s *Stronghold) newJournal(zone *handle, f file, opened *protocol.Response)
 	j := &journal{zone: zone, running: &s.running, disk: s.disk, file: f, path: s.path(vaultFile), log: s.log, keep: s.settings.Keep,
 		remember: s.state.setNewest, lineage: opened.Lineage, marked: time.Now(),
 		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, written: opened.Change.GetSequence(), waiting: map[uint64]*change{},
-		late: [2]chan struct{}{make(chan struct{}), make(chan struct{})},
 		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), behind: make(chan struct{}, 1),
 		done: make(chan struct{}), folded: make(chan struct{}), followed: make(chan struct{})}
 	j.foldAt.Store(foldSize(int64(opened.Base)))
@@ -135,14 +133,17 @@ func (j *journal) tell(operation string, seq uint64) error {
 	return err
 }
 
-// call asks the zone, with a time limit that is not the asker's.
+// call asks the zone, for as long as it is not stuck.
 func (j *journal) call(req *protocol.Request) (*protocol.Response, error) {
 	if req.Id == nil {
 		req.Id = protocol.NewID()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), zoneTimeout)
-	defer cancel()
-	return call(ctx, j.zone, req)
+	b, err := protocol.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	answer, _, err := j.zone.must(context.Background(), b, protocol.Cost(req) >= protocol.HeavyCost)
+	return decode(answer, err)
 }
 
 // ask is call, in which a refusal is an error.

@@ -159,6 +159,12 @@ func (s *Stronghold) Identity() []byte { return s.identity }
 
 // Handle answers req.
 func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+	return s.HandleStaged(ctx, req, nil)
+}
+
+// HandleStaged is Handle for one who shares the zone out: staged is called when all
+// that a change still waits for is the disk, if it comes to that. It is not to wait.
+func (s *Stronghold) HandleStaged(ctx context.Context, req *protocol.Request, staged func()) (*protocol.Response, error) {
 	if refusal := protocol.Check(req, protocol.DoorLocal); refusal != nil {
 		return refusal, nil
 	}
@@ -198,7 +204,7 @@ func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protoc
 	case op.Hashes && req.Secret != nil:
 		return s.hashed(ctx, req, op)
 	case op.Changes:
-		return s.change(ctx, req)
+		return s.change(ctx, req, staged)
 	case op.Hashes, op.Name == "slot.list": // another part of a file
 		return s.ask(ctx, req)
 	case op.Door == protocol.DoorLocal: // of a network
@@ -221,7 +227,7 @@ func (s *Stronghold) ask(ctx context.Context, req *protocol.Request) (*protocol.
 
 // change has the zone stage a change, writes it to the disk and answers. It goes
 // on when the asker leaves, since what is staged must be committed or aborted.
-func (s *Stronghold) change(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
+func (s *Stronghold) change(ctx context.Context, req *protocol.Request, staged func()) (*protocol.Response, error) {
 	b, err := protocol.Marshal(req)
 	if err == nil {
 		err = ctx.Err()
@@ -238,7 +244,9 @@ func (s *Stronghold) change(ctx context.Context, req *protocol.Request) (*protoc
 	s.running.Add(1)
 	s.mu.RUnlock()
 	op, ok := protocol.Lookup(req.Operation)
-	return j.change(ctx, b, ok && op.Joins(), s.running.Done), nil
+	long := protocol.Cost(req) >= protocol.HeavyCost
+	ch := &change{req: b, long: long, joins: ok && op.Joins() && !long, staged: staged}
+	return j.change(ctx, ch, s.running.Done), nil
 }
 
 // statusTimeout is how long a status waits for a zone that may be stuck.

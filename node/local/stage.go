@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/stronghold-go/stronghold/protocol"
 	"github.com/stronghold-go/stronghold/sandbox"
@@ -11,7 +10,10 @@ import (
 
 // change is one that somebody waits for.
 type change struct {
-	req []byte // encoded
+	req    []byte // encoded
+	joins  bool   // it may be staged together with others
+	long   bool   // it takes long to stage
+	staged func() // called when the zone has done with it; may be nil
 
 	// Once it is staged, on its way to the disk.
 	seq   uint64
@@ -22,16 +24,15 @@ type change struct {
 	done chan *protocol.Response // the answer
 }
 
-// change stages what an encoded request asks for, and answers when it is on the
-// disk, or when ctx ends. What is staged goes on, since it must be committed or
-// aborted: done is called when nothing of it is being staged any more. joins says
-// that it may be staged together with others.
-func (j *journal) change(ctx context.Context, req []byte, joins bool, done func()) *protocol.Response {
-	ch := &change{req: req, done: make(chan *protocol.Response, 1)}
+// change stages what a request asks for, and answers when it is on the disk, or
+// when ctx ends. What is staged goes on, since it must be committed or aborted:
+// done is called when nothing of it is being staged any more.
+func (j *journal) change(ctx context.Context, ch *change, done func()) *protocol.Response {
+	ch.done = make(chan *protocol.Response, 1)
 	j.mu.Lock()
 	j.under++
-	late := j.late[1]
-	if joins = joins && j.under > 1 && len(req) <= maxJoins; joins {
+	joins := ch.joins && j.under > 1 && len(ch.req) <= maxJoins
+	if joins {
 		j.line(ch)
 	}
 	j.mu.Unlock()
@@ -44,26 +45,8 @@ func (j *journal) change(ctx context.Context, req []byte, joins bool, done func(
 	case resp := <-ch.done:
 		return resp
 	case <-ctx.Done():
-	case <-late:
 	}
 	return tooLate()
-}
-
-// age lets those go who have waited for longer than zoneTimeout, and not for twice as
-// long: a timer for each would take as long as a tenth of a change.
-func (j *journal) age() {
-	for tick := time.NewTicker(zoneTimeout); ; {
-		select {
-		case <-tick.C:
-			j.mu.Lock()
-			close(j.late[0])
-			j.late[0], j.late[1] = j.late[1], make(chan struct{})
-			j.mu.Unlock()
-		case <-j.done:
-			tick.Stop()
-			return
-		}
-	}
 }
 
 func tooLate() *protocol.Response {
@@ -73,14 +56,8 @@ func tooLate() *protocol.Response {
 // stageAlone stages one change, or reports false if ctx ended before that was done: it
 // is waited for elsewhere then.
 func (j *journal) stageAlone(ctx context.Context, ch *change, done func()) bool {
-	latest := time.Now().Add(zoneTimeout)
-	if asked, ok := ctx.Deadline(); !ok || asked.After(latest) {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, latest)
-		defer cancel()
-	}
 	j.gate.RLock()
-	b, wait, err := j.zone.CallOn(ctx, j.zone.told(ch.req))
+	b, wait, err := j.zone.must(ctx, ch.req, ch.long)
 	if wait == nil {
 		defer done()
 		resp, err := decode(b, err)
@@ -89,18 +66,11 @@ func (j *journal) stageAlone(ctx context.Context, ch *change, done func()) bool 
 	}
 	go func() {
 		defer done()
-		stuck := time.AfterFunc(time.Until(latest), j.stuck)
 		b, err := wait()
-		stuck.Stop()
 		resp, err := decode(b, err)
 		j.staged([]*change{ch}, []*protocol.Response{resp}, err)
 	}()
 	return false
-}
-
-func (j *journal) stuck() {
-	j.log.Error("zone does not answer; ending it")
-	j.zone.Close()
 }
 
 // staged puts what the zone has staged in line for the disk, and answers the rest. The
@@ -121,6 +91,9 @@ func (j *journal) staged(group []*change, answers []*protocol.Response, err erro
 	for i, ch := range group {
 		if ch.resp = answers[i]; err != nil {
 			ch.resp = refuse()
+		}
+		if ch.staged != nil {
+			ch.staged()
 		}
 		switch c := ch.resp.Change; {
 		case c == nil:

@@ -27,6 +27,8 @@ const (
 type handle struct {
 	*sandbox.Zone
 	durable atomic.Uint64 // changes up to this number are on the disk; 0 if it has committed all that are
+	answers atomic.Uint64 // that it has given
+	owed    atomic.Int64  // that must come
 }
 
 // call asks the zone. The error is sandbox.ErrEnded's when there is none.
@@ -38,12 +40,72 @@ func call(ctx context.Context, zone *handle, req *protocol.Request) (*protocol.R
 	if err != nil {
 		return nil, err
 	}
-	return zone.send(ctx, b)
+	ask := zone.Call
+	if protocol.Cost(req) >= protocol.HeavyCost {
+		ask = zone.CallLong
+	}
+	if b, err = ask(ctx, zone.told(b)); err == nil {
+		zone.answers.Add(1)
+	}
+	return decode(b, err)
 }
 
-// send is call for a request that is encoded.
-func (zone *handle) send(ctx context.Context, b []byte) (*protocol.Response, error) {
-	return decode(zone.Call(ctx, zone.told(b)))
+// must asks the zone for an answer that must come: see [sandbox.Zone.CallOn]. It is
+// waited for until the zone ends, which it does when it is stuck.
+func (zone *handle) must(ctx context.Context, b []byte, long bool) ([]byte, func() ([]byte, error), error) {
+	zone.owed.Add(1)
+	answer, wait, err := zone.CallOn(ctx, zone.told(b), long)
+	if wait == nil {
+		zone.paid()
+		return answer, nil, err
+	}
+	return nil, func() ([]byte, error) {
+		defer zone.paid()
+		return wait()
+	}, err
+}
+
+func (zone *handle) paid() {
+	zone.answers.Add(1)
+	zone.owed.Add(-1)
+}
+
+// A quiet is a zone from which an answer must come, and none does, neither that nor another.
+type quiet struct {
+	answers uint64
+	looks   int
+}
+
+const stuckLooks = 8 // in zoneTimeout
+
+// look says whether the zone is stuck.
+func (q *quiet) look(zone *handle) bool {
+	answers := zone.answers.Load()
+	if zone.owed.Load() == 0 || answers != q.answers {
+		*q = quiet{answers: answers}
+		return false
+	}
+	q.looks++
+	return q.looks > stuckLooks
+}
+
+// oversee ends a zone that is stuck. However long its work is, as long as it answers
+// anything it is not: a timer for each answer would end one that has much to do.
+func (s *Stronghold) oversee(zone *handle) {
+	tick := time.NewTicker(zoneTimeout / stuckLooks)
+	defer tick.Stop()
+	for q := new(quiet); ; {
+		select {
+		case <-tick.C:
+		case <-zone.Done():
+			return
+		}
+		if q.look(zone) {
+			s.log.Error("zone does not answer; ending it")
+			zone.Close()
+			return
+		}
+	}
 }
 
 // told is b, with what the zone is told besides.
@@ -85,6 +147,7 @@ func (s *Stronghold) setZone(zone *handle) {
 	if zone != nil {
 		started := time.Now()
 		s.running.Go(func() { s.watch(zone, started) })
+		s.running.Go(func() { s.oversee(zone) })
 	}
 }
 
@@ -251,7 +314,6 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	s.running.Go(j.run)
 	s.running.Go(j.follow)
 	s.running.Go(j.folder)
-	s.running.Go(j.age)
 	s.mu.Unlock()
 	return &protocol.Response{Status: protocol.Status_OK}, nil
 }
