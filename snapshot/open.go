@@ -14,6 +14,7 @@ import (
 
 	"filippo.io/age"
 	"golang.org/x/crypto/scrypt"
+	"golang.org/x/text/unicode/norm"
 )
 
 // What is here leaves copies of secrets on the heap. It is for a process that ends
@@ -27,44 +28,47 @@ const identityPrefix = "AGE-SECRET-KEY-"
 
 // opener is what a person or a machine opens slots with.
 type opener struct {
-	passphrase []byte
+	passphrase []byte       // in Unicode normal form C
 	identity   age.Identity // else
 	recipient  string       // of the identity
 	raw        bool         // it came as a raw key
 }
 
-// ErrNotAKey is the error for what begins like a key and is none.
-var ErrNotAKey = errors.New("snapshot: it begins like a key, and is none")
+// ErrNotAKey is the error for what holds a key and is not exactly one.
+var ErrNotAKey = errors.New("snapshot: it holds a key, and is not exactly one")
 
-// parseOpener takes a line that begins like an identity of age, or like a raw key,
-// for one, also if comments (#) and empty lines are around it, as age-keygen makes
-// them; anything else is a passphrase.
+// parseOpener takes one line that is an identity of age, or a raw key, for that, with
+// comments (#) and empty lines around it, as age-keygen makes them. What has the
+// beginning of one in it, in whatever place, case or encoding, was meant as a key, and
+// is no passphrase: nobody who has the key would know it. Anything else is one.
 func parseOpener(secret []byte) (*opener, error) {
+	letters := bytes.ToUpper(bytes.ReplaceAll(secret, []byte{0}, nil)) // UTF-16 too
+	if !bytes.Contains(letters, []byte(KeyPrefix)) && !bytes.Contains(letters, []byte(identityPrefix)) {
+		return &opener{passphrase: norm.NFC.Bytes(secret)}, nil
+	}
 	var line string
 	for l := range strings.Lines(string(secret)) {
 		if l = strings.TrimSpace(l); l == "" || strings.HasPrefix(l, "#") {
 			continue
 		}
 		if line != "" {
-			return &opener{passphrase: secret}, nil
+			return nil, ErrNotAKey
 		}
 		line = l
 	}
-	if digits, ok := strings.CutPrefix(line, KeyPrefix); ok {
-		key, err := hex.DecodeString(digits)
-		if err != nil || len(key) != keySize {
-			return nil, ErrNotAKey
-		}
-		o, err := parseIdentity(encodeIdentity(key))
-		if err == nil {
-			o.raw = true
-		}
-		return o, err
-	}
-	if strings.HasPrefix(line, identityPrefix) {
+	digits, ok := strings.CutPrefix(line, KeyPrefix)
+	if !ok {
 		return parseIdentity(line)
 	}
-	return &opener{passphrase: secret}, nil
+	key, err := hex.DecodeString(digits)
+	if err != nil || len(key) != keySize {
+		return nil, ErrNotAKey
+	}
+	o, err := parseIdentity(encodeIdentity(key))
+	if err == nil {
+		o.raw = true
+	}
+	return o, err
 }
 
 func parseIdentity(line string) (*opener, error) {

@@ -22,6 +22,30 @@ const (
 	rawKey   = KeyPrefix + "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 )
 
+// However an accent was typed, it is the same passphrase. What is no text is one too.
+func TestPassphraseForms(t *testing.T) {
+	k, _ := newKeys(t)
+	for _, forms := range [][]string{
+		{"caf\u00e9 \u1e9b\u0323", "cafe\u0301 \u017f\u0323\u0307"},
+		{"\ud55c\uae00", "\u1112\u1161\u11ab\u1100\u1173\u11af"},
+		{"\xff\x00\xc3", "\xff\x00\xc3"},
+	} {
+		for _, made := range forms {
+			h := k.header(t, made)
+			for _, typed := range forms {
+				if root, err := h.Open([]byte(typed), MaxCost); err != nil || !k.Are(root) {
+					t.Errorf("made as %+q, typed as %+q: %v", made, typed, err)
+				}
+			}
+			for _, other := range []string{"cafe", "caf\u00e8 \u1e9b\u0323", "CAF\u00c9 \u1e9b\u0323", "caf\u00e9 \u1e69"} { // compatible is not the same
+				if _, err := h.Open([]byte(other), MaxCost); !errors.Is(err, ErrWrongKey) {
+					t.Errorf("made as %+q, typed as %+q: %v", made, other, err)
+				}
+			}
+		}
+	}
+}
+
 // Each sort of secret opens its slot, and says which slots it is not for.
 func TestSlotsOpen(t *testing.T) {
 	k, _ := newKeys(t)
@@ -69,7 +93,15 @@ func TestSlotsOpen(t *testing.T) {
 		{h, KeyPrefix, ErrNotAKey},
 		{h, "AGE-SECRET-KEY-1", ErrNotAKey},
 		{h, hybrid.String()[:60], ErrNotAKey},
-		{h, hybrid.String() + "\n" + x25519.String(), ErrWrongKey}, // two keys are a passphrase
+		{h, hybrid.String() + "\n" + x25519.String(), ErrNotAKey},
+		{h, hybrid.String() + "\n" + hybrid.String(), ErrNotAKey},
+		{h, "\ufeff" + hybrid.String(), ErrNotAKey},
+		{h, "my key: " + hybrid.String(), ErrNotAKey},
+		{h, hybrid.String() + "\nand a note", ErrNotAKey},
+		{h, "# " + hybrid.String() + "\n" + passphrase, ErrNotAKey},
+		{h, strings.ToLower(x25519.String()), ErrNotAKey},
+		{h, strings.ToLower(raw), ErrNotAKey},
+		{h, "\xff\xfe" + strings.Join(strings.Split(raw, ""), "\x00") + "\x00", ErrNotAKey},
 		{k.header(t, hybrid.String()), passphrase, ErrNoSlotFits},
 		{k.header(t, passphrase), hybrid.String(), ErrNoSlotFits},
 	} {

@@ -61,7 +61,7 @@ guess at the new password takes; 19 takes 512 MiB at each opening.`,
 			if p.Format == "" && newPassphraseFile == "" {
 				return nil, nil
 			}
-			return a.newPassphrase(ctx, newPassphraseFile, "the password of the new file:")
+			return a.newPassphrase(ctx, newPassphraseFile, "the password of the new file:", p.Format == "")
 		})
 		if err != nil {
 			return err

@@ -74,6 +74,9 @@ func (m *mnemonicFlags) passphrase(ctx context.Context, a *app, isNew bool) (*me
 	if len(b) == 0 {
 		return nil, usage("the mnemonic's passphrase is empty", "a mnemonic without one takes neither --bip39-passphrase-file nor --ask-bip39-passphrase")
 	}
+	if err := typeable(b, false); err != nil { // when words are recovered, too: any passphrase makes a wallet of them
+		return nil, err
+	}
 	return lockSecret(b)
 }
 

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/awnumar/memguard"
 
@@ -25,7 +27,39 @@ func (a *app) passphrase(ctx context.Context, isNew bool) (*memguard.LockedBuffe
 	if len(b) == 0 {
 		return nil, usage("the passphrase is empty", "")
 	}
+	if isNew {
+		if err := typeable(b, true); err != nil {
+			return nil, err
+		}
+	}
 	return lockSecret(b)
+}
+
+// typeable is what speaks against making something that b is to open: that nobody
+// could type it. It is wiped then. keys says whether a key may be in its place.
+func typeable(b []byte, keys bool) (err error) {
+	defer func() {
+		if err != nil {
+			clear(b)
+		}
+	}()
+	odd := func(r rune) bool { return unicode.IsControl(r) && r != '\t' || r == '\ufeff' }
+	switch {
+	case !utf8.Valid(b), bytes.IndexByte(b, 0) >= 0:
+		return usage("the passphrase is not text in UTF-8", "an editor or PowerShell may have saved the file in another encoding, such as UTF-16; save it as UTF-8. Random bytes are given as a key: STRONGHOLD-KEY- and 64 hexadecimal digits")
+	case bytes.Contains(b, []byte("AGE-SECRET-KEY-")), bytes.Contains(b, []byte("STRONGHOLD-KEY-")):
+		if keys {
+			return nil // with comments, maybe: it is for the zone to read
+		}
+		return usage("the passphrase holds a key of age, or a raw key", "it takes a passphrase here: is this the right file?")
+	case bytes.ContainsAny(bytes.Trim(b, "\r\n"), "\r\n"):
+		return usage("the passphrase is more than one line", "a passphrase is one line, as it would be typed; take the others out of the file")
+	case bytes.ContainsAny(b, "\r\n"):
+		return usage("there are empty lines around the passphrase", "a passphrase is one line, as it would be typed; take the others out of the file")
+	case bytes.ContainsFunc(b, odd):
+		return usage("the passphrase holds a control character", "it could hardly be typed again; an arrow key, or a copy from elsewhere, may have put it there")
+	}
+	return nil
 }
 
 func (a *app) passphraseBytes(ctx context.Context, isNew bool) ([]byte, error) {
@@ -57,8 +91,8 @@ func (a *app) typePassphrase(ctx context.Context, prompt string, isNew bool) ([]
 	return b, nil
 }
 
-// readPassphraseFile reads the file, whose last line end, if any, is no part of
-// the passphrase.
+// readPassphraseFile reads the file, whose last line end, if any, and the mark that
+// editors put before UTF-8 are no part of the passphrase.
 func (a *app) readPassphraseFile(ctx context.Context, path string) ([]byte, error) {
 	r, err := a.open("the passphrase", path)
 	if err != nil {
@@ -73,7 +107,7 @@ func (a *app) readPassphraseFile(ctx context.Context, path string) ([]byte, erro
 	if line, ok := bytes.CutSuffix(b, []byte("\n")); ok {
 		b = bytes.TrimSuffix(line, []byte("\r"))
 	}
-	return b, nil
+	return bytes.TrimPrefix(b, []byte("\ufeff")), nil
 }
 
 // warnReadable warns of a file that other users may read. It is no error:

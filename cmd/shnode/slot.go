@@ -128,7 +128,7 @@ an identity (age1… or age1pq1…), which does not have to be here.`,
 			if p.Recipient != "" {
 				return nil, nil
 			}
-			return a.newPassphrase(ctx, newFile, "the new passphrase:")
+			return a.newPassphrase(ctx, newFile, "the new passphrase:", true)
 		})
 		if err != nil {
 			return err
@@ -240,8 +240,9 @@ func sealProof(ctx context.Context, c protocol.Client, req *protocol.Request, p 
 	return nil
 }
 
-// newPassphrase gets a second passphrase: from the file, else from the terminal, twice.
-func (a *app) newPassphrase(ctx context.Context, file, prompt string) (*memguard.LockedBuffer, error) {
+// newPassphrase gets a second passphrase, or key if there may be one: from the file,
+// else from the terminal, twice.
+func (a *app) newPassphrase(ctx context.Context, file, prompt string, keys bool) (*memguard.LockedBuffer, error) {
 	var b []byte
 	var err error
 	if file != "" {
@@ -256,6 +257,9 @@ func (a *app) newPassphrase(ctx context.Context, file, prompt string) (*memguard
 		return nil, err
 	case len(b) == 0:
 		return nil, usage("the new passphrase is empty", "")
+	}
+	if err := typeable(b, keys); err != nil {
+		return nil, err
 	}
 	return lockSecret(b)
 }

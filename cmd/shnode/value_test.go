@@ -72,7 +72,7 @@ func TestPassphraseFile(t *testing.T) {
 		"word": "word", "word\n": "word", "word\r\n": "word", "word\n\n": "word\n", "word\r": "word\r", " two words \n": " two words ",
 	} {
 		a := &app{stdin: strings.NewReader(content), stderr: io.Discard, passphraseFile: "-"}
-		buf, err := a.passphrase(t.Context(), true)
+		buf, err := a.passphrase(t.Context(), false)
 		if err != nil || string(buf.Bytes()) != want {
 			t.Errorf("%q: %v", content, err)
 		}

@@ -319,7 +319,7 @@ func refuse(err error) *protocol.Response {
 	case errors.As(err, &version):
 		return protocol.Refuse(protocol.Status_UNSUPPORTED_VERSION, version.Error())
 	case errors.Is(err, snapshot.ErrNotAKey):
-		return protocol.Invalid("secret", "it begins like a key, and is none")
+		return protocol.Invalid("secret", "it holds a key, and is not exactly one: one line AGE-SECRET-KEY-… or STRONGHOLD-KEY-…, with nothing but comments (#) around it")
 	case errors.Is(err, snapshot.ErrLastSlot):
 		return protocol.Invalid("secret", "slot: the last one stays")
 	case errors.Is(err, snapshot.ErrSlots):
