@@ -21,25 +21,29 @@ func (n *Node) renamePeer(req *protocol.Request) *protocol.Response {
 	}
 	n.addMu.Lock()
 	defer n.addMu.Unlock()
+	id := n.named(req.Name)
 	switch {
-	case !n.named(req.Name):
+	case id == "":
 		return protocol.Refuse(protocol.Status_NOT_FOUND, "no peer has this name")
-	case n.named(req.NewName):
+	case n.named(req.NewName) != "":
 		return protocol.Refuse(protocol.Status_EXISTS, "a peer has this name")
+	case n.local.Rules().HasGroup(req.NewName):
+		return protocol.Refuse(protocol.Status_EXISTS, groupHasName)
 	}
 	if err := n.local.RenamePeer(req.Name, req.NewName); err != nil {
 		n.log.Error("peer not renamed", "error", err)
 		return protocol.Answer(req, nil, err)
 	}
 	n.log.Info("peer renamed", "name", req.Name, "new_name", req.NewName)
-	return &protocol.Response{Status: protocol.Status_OK}
+	return n.mentions(id)
 }
 
 // removePeer answers peer.remove. What is under way with the peer ends.
 func (n *Node) removePeer(req *protocol.Request) *protocol.Response {
 	n.addMu.Lock()
 	defer n.addMu.Unlock()
-	if !n.named(req.Name) {
+	id := n.named(req.Name)
+	if id == "" {
 		return protocol.Refuse(protocol.Status_NOT_FOUND, "no peer has this name")
 	}
 	if req.Address != "" {
@@ -49,7 +53,7 @@ func (n *Node) removePeer(req *protocol.Request) *protocol.Response {
 		n.log.Error("peer not removed", "error", err)
 		return protocol.Answer(req, nil, err)
 	}
-	return &protocol.Response{Status: protocol.Status_OK}
+	return n.mentions(id)
 }
 
 // removeAddress takes one address of a peer away, which may be given without the
@@ -75,10 +79,21 @@ func (n *Node) removeAddress(req *protocol.Request) *protocol.Response {
 	return &protocol.Response{Status: protocol.Status_OK}
 }
 
-// named says whether a peer has this name. The list itself is asked, not the
-// book. n.addMu is held.
-func (n *Node) named(name string) bool {
-	return slices.ContainsFunc(n.local.Peers(), func(p *protocol.Peer) bool { return p.Name == name })
+// mentions answers that it is done, and where the policy in force speaks of a
+// peer: that stays.
+func (n *Node) mentions(id string) *protocol.Response {
+	return &protocol.Response{Status: protocol.Status_OK, Text: strings.Join(n.local.Rules().Mentions(id), "\n")}
+}
+
+// named is the id of the peer of this name; empty if there is none. The list
+// itself is asked, not the book. n.addMu is held.
+func (n *Node) named(name string) string {
+	for _, p := range n.local.Peers() {
+		if p.Name == name {
+			return p.Id
+		}
+	}
+	return ""
 }
 
 // ping answers peer.ping.

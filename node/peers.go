@@ -141,6 +141,9 @@ func (n *Node) addPeer(_ context.Context, req *protocol.Request) *protocol.Respo
 			p.Addresses = slices.Clone(known.Addresses)
 		}
 	}
+	if n.local.Rules().HasGroup(p.Name) {
+		return protocol.Refuse(protocol.Status_EXISTS, groupHasName)
+	}
 	if addr != nil {
 		text := addr.String() + "/p2p/" + p.Id
 		if !slices.Contains(p.Addresses, text) {
@@ -157,6 +160,10 @@ func (n *Node) addPeer(_ context.Context, req *protocol.Request) *protocol.Respo
 	n.log.Info("peer added", "name", p.Name, "peer", p.Id)
 	return &protocol.Response{Status: protocol.Status_OK}
 }
+
+// A peer with the name of a group would have the policy refused when it is applied
+// again.
+const groupHasName = "a group of the policy has this name"
 
 // checkName says what is wrong with a peer's name, if anything is. A name must
 // not be taken for something else: not for an id, an address, or everybody.

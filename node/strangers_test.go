@@ -126,7 +126,9 @@ func TestHandshakeIsGivenBack(t *testing.T) {
 	a, b, am, _ := pair(t, func(cfg *Config) {
 		cfg.Limits.HandshakeTime, cfg.Limits.ConnsPerPeer = 300*time.Millisecond, 1
 	})
-	twin := newNode(t, &memory{identity: am.identity})
+	same := newMemory(t)
+	same.identity = am.identity
+	twin := newNode(t, same)
 	addPeer(t, twin, "b", b)
 	stranger := newNode(t, newMemory(t))
 	addPeer(t, stranger, "b", b)

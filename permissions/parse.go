@@ -31,7 +31,7 @@ func Parse(text []byte) (*Policy, error) {
 	if !utf8.Valid(text) {
 		return nil, &Error{Reason: "not UTF-8"}
 	}
-	lines, err := scan(string(text))
+	found, err := scan(string(text))
 	if err != nil {
 		return nil, err
 	}
@@ -44,16 +44,19 @@ func Parse(text []byte) (*Policy, error) {
 		return nil, &Error{Reason: printable(err.Error())}
 	}
 
-	p := &Policy{groups: make(map[string]*group)}
+	p := &Policy{text: string(text), namesAt: found.names, groups: make(map[string]*group), names: make(map[string]string)}
 	top := &block{table: document}
-	if err := top.only("groups", "allow", "deny", "test"); err != nil {
+	if err := top.only("groups", "names", "allow", "deny", "test"); err != nil {
 		return nil, err
 	}
 	if err := p.parseGroups(top); err != nil {
 		return nil, err
 	}
+	if err := p.parseNames(top, found.names[0]); err != nil {
+		return nil, err
+	}
 	for _, kind := range []string{"allow", "deny"} {
-		blocks, err := top.blocks(kind, lines[kind])
+		blocks, err := top.blocks(kind, found.lists[kind])
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +79,7 @@ func Parse(text []byte) (*Policy, error) {
 			return nil, r.errorf("with this rule, the policy has more than %d combinations of peer, operation and pattern", MaxEntries)
 		}
 	}
-	blocks, err := top.blocks("test", lines["test"])
+	blocks, err := top.blocks("test", found.lists["test"])
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +113,7 @@ func (p *Policy) parseGroups(top *block) error {
 		switch {
 		case name == "" || strings.Contains(name, "*"):
 			return b.errorf("a name is not empty and has no *")
-		case looksLikeID(name):
+		case mayBeID(name):
 			return b.errorf("the name looks like a peer id")
 		}
 		members, err := b.texts(name)

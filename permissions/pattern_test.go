@@ -2,8 +2,11 @@ package permissions
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,7 +261,8 @@ func FuzzPattern(f *testing.F) {
 }
 
 // FuzzParse looks for a text that stops the parser, for a resolution that
-// fails without a reason, and for a right that denying everything leaves.
+// fails without a reason, for one that means another thing when it is told with
+// its names, and for a right that denying everything leaves.
 func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p, err := Parse(text)
@@ -292,6 +296,22 @@ func FuzzParse(f *testing.F) {
 		if _, err := p.Resolve(r.Names()); err != nil {
 			t.Fatalf("with the names it used: %v", err)
 		}
+		var told []Name
+		for _, name := range slices.Sorted(maps.Keys(r.Names())) {
+			told = append(told, Name{name, eveID, "a note\n\"of\" two # lines"})
+		}
+		if again := p.WithNames(told); len(again) <= MaxText {
+			q, err := Parse([]byte(again))
+			if err != nil {
+				t.Fatalf("told with its names: %v\n%s", err, again)
+			}
+			if q.WithNames(told) != again {
+				t.Fatalf("told once more, it is another text than %q: %q", again, q.WithNames(told))
+			}
+			if got, err := q.Resolve(nil); err != nil || len(got.Names()) != len(told) || !sameRules(p, q) {
+				t.Fatalf("told with its names, it says another thing: %v\n%s", err, again)
+			}
+		}
 		closed, err := Parse(append(bytes.Clone(text), "\n"+policyText("deny * use,write,list,extract,store-read,store-write **")...))
 		if err != nil {
 			return // deny = [] in front
@@ -306,6 +326,25 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// sameRules says whether two policies have the same groups, rules and tests,
+// wherever they stand.
+func sameRules(p, q *Policy) bool {
+	flat := func(p *Policy) (out []string) {
+		for name, g := range p.groups {
+			out = append(out, fmt.Sprintf("%q %q", name, g.members))
+		}
+		slices.Sort(out)
+		for _, r := range p.rules {
+			out = append(out, fmt.Sprintf("%v %s %q %v %v", r.deny, r.name, r.peers, r.ops, r.on))
+		}
+		for _, t := range p.tests {
+			out = append(out, fmt.Sprintf("%s %q %s %q %v", t.name, t.peer, t.op.Name, t.on, t.allow))
+		}
+		return out
+	}
+	return slices.Equal(flat(p), flat(q))
 }
 
 // Seeds once moved away from under a project's fuzz targets, which then ran on

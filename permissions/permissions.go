@@ -22,6 +22,7 @@
 //   - A location that names something by its id instead of its path is denied:
 //     a policy speaks of paths.
 //   - "*" is every known peer where a rule allows, and everybody where it denies.
+//   - [names] in a policy says whom a name means, whoever has it by then.
 //
 // The package is pure: it has no clock, reads no file, and keeps nothing but
 // what it was given. Reasons are for the operator, never for the peer.
@@ -45,9 +46,12 @@ const (
 
 // Policy is a text that was understood. It is immutable.
 type Policy struct {
-	groups map[string]*group
-	rules  []*rule
-	tests  []*test
+	text    string
+	namesAt [2]int // the lines of [names], as scan has them
+	groups  map[string]*group
+	names   map[string]string // what [names] says
+	rules   []*rule
+	tests   []*test
 }
 
 // group is a list of peers under a name.

@@ -10,10 +10,11 @@ import (
 // Rules is a policy whose names have become peer ids. It is immutable, and safe
 // for concurrent use.
 type Rules struct {
-	peers map[string]*peer
-	all   *subject // what is said of "*"
-	names map[string]string
-	tests []resolvedTest
+	policy *Policy // nil: no policy is in force
+	peers  map[string]*peer
+	all    *subject // what is said of "*"
+	names  map[string]string
+	tests  []resolvedTest
 }
 
 // peer is someone the rules can be asked about.
@@ -30,13 +31,14 @@ type subject struct {
 
 // Resolve turns names into peer ids. Names maps each name to an id; known are
 // ids of further known peers, whom "*" includes. An id written in the policy
-// stands for itself. A name that nobody has is an error.
+// stands for itself, and what [names] in the policy says of a name goes before
+// names. A name that nobody has is an error.
 //
 // [Rules.Names] tells what the names of this policy meant. Keep it with the
 // policy, and pass it, with the ids of all peers known by then, when resolving
 // again: then renaming a peer, or giving his old name to another, moves no right.
 func (p *Policy) Resolve(names map[string]string, known ...string) (*Rules, error) {
-	r := &Rules{peers: make(map[string]*peer), all: newSubject(), names: make(map[string]string)}
+	r := &Rules{policy: p, peers: make(map[string]*peer), all: newSubject(), names: make(map[string]string)}
 	for _, id := range slices.AppendSeq(slices.Clone(known), maps.Values(names)) {
 		r.peer(id).known = true
 	}
@@ -44,6 +46,9 @@ func (p *Policy) Resolve(names map[string]string, known ...string) (*Rules, erro
 
 	lookup := func(b *block, name string) (string, error) {
 		id, ok := names[name]
+		if pinned := p.names[name]; pinned != "" {
+			id, ok = pinned, true
+		}
 		switch {
 		case looksLikeID(name) && ok && id != name:
 			return "", b.errorf("peer %s: the name of one peer looks like the id of another", show(name))

@@ -11,22 +11,27 @@ const (
 
 // scan looks over a text before the TOML parser may. It refuses what is nested
 // or dotted beyond any policy, and finds the lines where the tables of a list
-// start: the parser does not tell. Texts of several lines, which no policy
+// start, and those of [names]: the parser does not tell. Texts of several lines, which no policy
 // needs, are refused, so that scan and the parser cannot disagree on where a
 // text ends.
-func scan(text string) (lines map[string][]int, err error) {
-	lines = make(map[string][]int)
+func scan(text string) (found outline, err error) {
+	found.lists = make(map[string][]int)
 	text = strings.TrimPrefix(text, "\ufeff")
 	line, brackets := 0, 0
 	for text != "" {
 		line++
 		var here string
 		here, text, _ = strings.Cut(text, "\n")
-		if brackets == 0 {
-			if rest, ok := strings.CutPrefix(strings.TrimLeft(here, " \t"), "[["); ok {
-				name, _, _ := strings.Cut(rest, "]]")
-				name = strings.Trim(name, " \t")
-				lines[name] = append(lines[name], line)
+		if rest, ok := strings.CutPrefix(strings.TrimLeft(here, " \t"), "["); ok && brackets == 0 {
+			name, _, _ := strings.Cut(strings.TrimPrefix(rest, "["), "]")
+			name = strings.Trim(name, " \t")
+			if found.names[0] > 0 && found.names[1] == 0 {
+				found.names[1] = line
+			}
+			if strings.HasPrefix(rest, "[") {
+				found.lists[name] = append(found.lists[name], line)
+			} else if name == "names" && found.names[0] == 0 {
+				found.names[0] = line
 			}
 		}
 		dots := 0
@@ -36,7 +41,7 @@ func scan(text string) (lines map[string][]int, err error) {
 				i = len(here)
 			case '"', '\'':
 				if strings.HasPrefix(here[i+1:], string([]byte{c, c})) {
-					return nil, &Error{Line: line, Reason: "a text of several lines has no place in a policy"}
+					return found, &Error{Line: line, Reason: "a text of several lines has no place in a policy"}
 				}
 				i = closing(here, i)
 			case '[', '{':
@@ -47,11 +52,20 @@ func scan(text string) (lines map[string][]int, err error) {
 				dots++
 			}
 			if brackets > maxBrackets || dots > maxDots {
-				return nil, &Error{Line: line, Reason: "nested deeper than a policy can be"}
+				return found, &Error{Line: line, Reason: "nested deeper than a policy can be"}
 			}
 		}
 	}
-	return lines, nil
+	if found.names[0] > 0 && found.names[1] == 0 {
+		found.names[1] = line + 1
+	}
+	return found, nil
+}
+
+// outline is where parts of a text are, by lines from 1.
+type outline struct {
+	lists map[string][]int // [[allow]] and such: where each starts
+	names [2]int           // [names]: its line, and the one after its last; 0 if there is none
 }
 
 // closing is where the text that opens at line[open] ends. One that does not

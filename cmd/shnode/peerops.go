@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,20 +15,24 @@ func (a *app) peerRenameCommand() *cobra.Command {
 		Use:   "rename OLD NEW",
 		Short: "give another node a new name; no right moves",
 		Long: `rename changes what a node is called here. The policy in force goes on to mean
-the same nodes, whatever their names; the file that is applied next has to use
-the new name.`,
+the same nodes, whatever their names, and rename tells where it speaks of this one;
+a file that is applied next has to use the new name, and the one that
+` + "`shnode policy show`" + ` prints means the same without.`,
 		Example: `  shnode peer rename laptop old-laptop`,
 		Args:    takes(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			return a.askHome(ctx, func(c protocol.Client, _ bool) error {
 				req := &protocol.Request{Operation: "peer.rename", Name: args[0], NewName: args[1]}
-				if _, err := c.Do(ctx, req); err != nil {
+				resp, err := c.Do(ctx, req)
+				if err != nil {
 					err = a.hinted(err, protocol.Status_EXISTS, "`shnode peer ls` tells what is taken")
 					return a.hinted(err, protocol.Status_NOT_FOUND, "`shnode peer ls` tells who is known")
 				}
 				a.talkf("%s is called %s now; the rights of neither name have moved", printable(args[0]), printable(args[1]))
-				return a.printIf(map[string]string{"renamed": args[0], "name": args[1]})
+				out := map[string]any{"renamed": args[0], "name": args[1]}
+				a.tellMentions(out, resp.Text, "the policy in force means it as before")
+				return a.printIf(out)
 			})
 		},
 	}
@@ -38,7 +43,8 @@ func (a *app) peerRemoveCommand() *cobra.Command {
 		Use:   "rm NAME [ADDR]",
 		Short: "know another node no more, and hang up on it; or forget one address of it",
 		Long: `rm forgets a node: its connections end, and it is not let in again. What the
-policy in force says of it stays, and holds again if the same node is added.
+policy in force says of it stays, and holds again if the same node is added; rm
+tells where that is.
 
 With ADDR, as ` + "`shnode peer ls`" + ` shows it, only that address is forgotten. A node
 without any is still let in.`,
@@ -58,7 +64,8 @@ without any is still let in.`,
 				}
 			}
 			return a.askHome(ctx, func(c protocol.Client, _ bool) error {
-				if _, err := c.Do(ctx, req); err != nil {
+				resp, err := c.Do(ctx, req)
+				if err != nil {
 					return a.hinted(err, protocol.Status_NOT_FOUND, "`shnode peer ls` tells who is known, and at which addresses")
 				}
 				if req.Address != "" {
@@ -66,9 +73,20 @@ without any is still let in.`,
 					return a.printIf(map[string]string{"name": args[0], "removed": req.Address})
 				}
 				a.talkf("%s is not let in any more", printable(args[0]))
-				return a.printIf(map[string]string{"removed": args[0]})
+				out := map[string]any{"removed": args[0]}
+				a.tellMentions(out, resp.Text, "the policy in force still speaks of it, and holds if it is added again")
+				return a.printIf(out)
 			})
 		},
+	}
+}
+
+// tellMentions tells where the policy in force speaks of a peer, if it does, and
+// what that means.
+func (a *app) tellMentions(out map[string]any, text, meaning string) {
+	if rules := textLines(text); len(rules) > 0 {
+		out["rules"] = rules
+		a.talkf("%s: %s", meaning, printable(strings.Join(rules, "; ")))
 	}
 }
 

@@ -25,8 +25,12 @@ socket in the home may use everything.`,
 
 func (a *app) policyShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show",
-		Short:   "print the policy in force, as policy.toml",
+		Use:   "show",
+		Short: "print the policy in force, as policy.toml",
+		Long: `show prints the policy in force. Under [names] stands whom its names mean: the
+peers that had them when it was applied. So it means the same when it is applied
+again, whatever has been renamed or replaced since; a name without its line there
+means who has it when the policy is applied.`,
 		Example: `  shnode policy show > policy.toml`,
 		Args:    takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -50,9 +54,14 @@ func (a *app) policyApplyCommand() *cobra.Command {
 		Use:   "apply FILE",
 		Short: "replace the policy by that of a file, or of stdin with -",
 		Long: `apply checks the file, with its tests, and puts it in force at once: the next
-request is held against it. A file with an error changes nothing.`,
+request is held against it. A file with an error changes nothing; one that is
+empty takes every right from everybody.
+
+Names mean the peers that have them now, and go on to mean those; what [names] in
+the file says of one goes before. apply says where a name means another peer than
+it did so far, or than the one that is called so.`,
 		Example: `  shnode policy apply policy.toml
-  shnode policy show | sed s/laptop/desktop/ | shnode policy apply -`,
+  shnode policy show | sed 's|wallet/keys/|work/keys/|' | shnode policy apply -`,
 		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -61,7 +70,7 @@ request is held against it. A file with an error changes nothing.`,
 				return err
 			}
 			return a.askHome(ctx, func(c protocol.Client, _ bool) error {
-				_, err := c.Do(ctx, &protocol.Request{Operation: "policy.apply", Text: string(text)})
+				resp, err := c.Do(ctx, &protocol.Request{Operation: "policy.apply", Text: string(text)})
 				if refused := (*protocol.Error)(nil); errors.As(err, &refused) && refused.Field == "text" {
 					return &failure{exit: exitFailed, code: "invalid", message: "the policy: " + refused.Detail,
 						hint: "the policy in force has not changed", requestID: refused.RequestID}
@@ -70,7 +79,14 @@ request is held against it. A file with an error changes nothing.`,
 					return err
 				}
 				a.talkf("the policy is in force")
-				return a.printIf(map[string]bool{"applied": true})
+				out := map[string]any{"applied": true}
+				if notes := textLines(resp.Text); len(notes) > 0 {
+					out["notes"] = notes
+					for _, note := range notes {
+						a.warnf("%s", printable(note))
+					}
+				}
+				return a.printIf(out)
 			})
 		},
 	}

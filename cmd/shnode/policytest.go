@@ -49,10 +49,7 @@ on stdout, and the end is 1. apply runs them too, and stops if one fails.`,
 
 // printFailures prints what policy.test found: a line for each test that failed.
 func (a *app) printFailures(text string) error {
-	failures := []string{}
-	if text != "" {
-		failures = strings.Split(text, "\n")
-	}
+	failures := textLines(text)
 	if a.json {
 		if err := a.printJSON(map[string]any{"passed": len(failures) == 0, "failures": failures}); err != nil {
 			return err
@@ -68,4 +65,12 @@ func (a *app) printFailures(text string) error {
 		}
 	}
 	return answeredNo(exitFailed)
+}
+
+// textLines are the lines of an answer's text, none if it is empty.
+func textLines(text string) []string {
+	if text == "" {
+		return []string{}
+	}
+	return strings.Split(text, "\n")
 }

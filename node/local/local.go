@@ -197,7 +197,7 @@ func (s *Stronghold) HandleStaged(ctx context.Context, req *protocol.Request, st
 	case "vault.collect":
 		return s.collect(ctx)
 	case "policy.show":
-		return &protocol.Response{Status: protocol.Status_OK, Text: s.policyText()}, nil
+		return &protocol.Response{Status: protocol.Status_OK, Text: s.showPolicy()}, nil
 	}
 	op, _ := protocol.Lookup(req.Operation)
 	switch {

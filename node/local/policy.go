@@ -25,12 +25,6 @@ type policy struct {
 // Rules returns the policy in force. It changes at once when one is applied.
 func (s *Stronghold) Rules() *permissions.Rules { return s.rules.Load() }
 
-func (s *Stronghold) policyText() string {
-	s.policy.mu.Lock()
-	defer s.policy.mu.Unlock()
-	return s.policy.text
-}
-
 func (s *Stronghold) policyError() string {
 	s.policy.mu.Lock()
 	defer s.policy.mu.Unlock()
@@ -44,11 +38,16 @@ func (s *Stronghold) loadPolicy() {
 	s.rules.Store(new(permissions.Rules))
 	text, err := readPrivate(s.path(policyFile))
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		s.policy.text = string(text)
-		if names, applied := s.state.names(sha256.Sum256(text)); applied {
+		names, applied := s.state.names(sha256.Sum256(text))
+		s.policy.text, s.policy.names = string(text), names
+		if applied {
 			err = s.enforce(text, names)
 		} else {
-			err = s.apply(text)
+			var notes []string
+			notes, err = s.apply(text)
+			for _, note := range notes {
+				s.log.Warn("policy applied that was edited", "note", note)
+			}
 		}
 	}
 	if err != nil {
@@ -73,16 +72,17 @@ func (s *Stronghold) enforce(text []byte, names map[string]string) error {
 }
 
 // apply puts a policy in force whose names mean what they mean now, if its own
-// tests hold, and remembers that.
-func (s *Stronghold) apply(text []byte) error {
+// tests hold, and remembers that. Notes are where a name means another than before.
+func (s *Stronghold) apply(text []byte) (notes []string, err error) {
 	rules, err := s.try(text)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.state.setNames(sha256.Sum256(text), rules.Names()); err != nil {
-		return fmt.Errorf("local: what the policy's names mean was not written: %w", err)
+		return nil, fmt.Errorf("local: what the policy's names mean was not written: %w", err)
 	}
-	return s.enforce(text, rules.Names())
+	notes = s.otherThanBefore(rules.Names())
+	return notes, s.enforce(text, rules.Names())
 }
 
 // try resolves a policy with the names of today and runs its tests.
@@ -125,18 +125,22 @@ func (s *Stronghold) applyPolicy(text string) *protocol.Response {
 		return refuseDisk(err)
 	}
 	s.policy.text = text
-	if err := s.apply([]byte(text)); err != nil {
+	notes, err := s.apply([]byte(text))
+	if err != nil {
 		s.log.Error("policy written and not in force", "error", err)
 		return protocol.Refuse(protocol.Status_INTERNAL, "the policy is written, and will be in force after the next start")
 	}
 	s.policy.err = ""
-	return &protocol.Response{Status: protocol.Status_OK}
+	if s.policy.parsed.AllowsNothing() {
+		notes = append(notes, "it allows nobody anything")
+	}
+	return &protocol.Response{Status: protocol.Status_OK, Text: strings.Join(notes, "\n")}
 }
 
 // testPolicy says what applying a policy would find, and applies nothing.
 func (s *Stronghold) testPolicy(text string) *protocol.Response {
 	if text == "" {
-		text = s.policyText()
+		text = s.showPolicy()
 	}
 	_, err := s.try([]byte(text))
 	if failed := new(testsError); errors.As(err, &failed) {

@@ -119,15 +119,12 @@ func emptyBucket(tx *bbolt.Tx, name []byte) (*bbolt.Bucket, error) {
 	return tx.CreateBucket(name)
 }
 
-// names returns what the names in the policy of this hash meant when it was
-// applied; false if another was.
+// names returns what the names meant in the policy that was applied last, and
+// whether that had this hash.
 func (st *state) names(hash [32]byte) (names map[string]string, ok bool) {
 	names = map[string]string{}
 	st.View(func(tx *bbolt.Tx) error {
-		if string(tx.Bucket(metaBucket).Get(policyKey)) != string(hash[:]) {
-			return nil
-		}
-		ok = true
+		ok = string(tx.Bucket(metaBucket).Get(policyKey)) == string(hash[:])
 		return tx.Bucket(namesBucket).ForEach(func(k, v []byte) error { names[string(k)] = string(v); return nil })
 	})
 	return names, ok
