@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,12 +24,14 @@ var long = flag.Bool("long", false, "run the model test for millions of operatio
 // record has is not known before they are seen: a record is the number of what
 // made it.
 type model struct {
-	records map[string]uint64 // by vault/record or vault/@n
+	records map[string]uint64 // by vault/record or vault/@n; with disabled, if it is
 	next    map[string]uint64 // by vault
 	keep    map[string]uint64
 	vaults  map[string]bool
 	store   map[string]string
 }
+
+const disabled = 1 << 63
 
 func newModel() *model {
 	return &model{map[string]uint64{}, map[string]uint64{}, map[string]uint64{}, map[string]bool{}, map[string]string{}}
@@ -100,6 +103,8 @@ func (m *model) do(req *protocol.Request, made func() uint64) (status protocol.S
 		switch {
 		case !there:
 			return protocol.Status_NOT_FOUND
+		case what&disabled != 0:
+			return protocol.Status_DISABLED
 		case !req.Target.Head && from == m.path(req.Target, true):
 			return protocol.Status_INVALID
 		}
@@ -114,6 +119,16 @@ func (m *model) do(req *protocol.Request, made func() uint64) (status protocol.S
 			return protocol.Status_NOT_FOUND
 		}
 		delete(m.records, path)
+	case "record.disable", "record.enable":
+		path := m.path(req.Location, false)
+		what, there := m.records[path]
+		if !there {
+			return protocol.Status_NOT_FOUND
+		}
+		if what &^= disabled; req.Operation == "record.disable" {
+			what |= disabled
+		}
+		m.records[path] = what
 	case "vault.keep":
 		in := string(req.Location.Vault)
 		if !m.vaults[in] {
@@ -162,7 +177,9 @@ func anyRequest(r *rand.Rand, client []byte, inPipeline bool) *protocol.Request 
 	plain := func(op string, at *protocol.Location) *protocol.Request {
 		return &protocol.Request{Id: req.Id, Operation: op, Location: at}
 	}
-	switch n := r.IntN(20); {
+	switch n := r.IntN(24); {
+	case n >= 20: // half of these change nothing
+		return plain([]string{"record.disable", "record.enable"}[n%2], spot())
 	case n < 6:
 		req.Operation, req.Location, req.Size = "slip10.generate", spot(), 16
 	case n < 8:
@@ -209,12 +226,13 @@ type disk struct {
 
 	mu      sync.Mutex
 	waiting map[uint64]*written
+	resting []*written // on changes, and have none
 	next    uint64
 
 	known     []string    // clients that are in the file for good
 	unloading atomic.Bool // some client may be away
 
-	aborts, deaths, torn, folds, loads, renames int
+	aborts, deaths, torn, folds, loads, renames, nothings int
 }
 
 type written struct {
@@ -233,7 +251,13 @@ func (d *disk) ask(req *protocol.Request) (resp *protocol.Response, holds bool) 
 	}
 	w := &written{resp.Change.Sequence, resp.Change.Entry, make(chan bool, 1)}
 	d.mu.Lock()
-	d.waiting[w.seq] = w
+	if len(w.entry) > 0 {
+		d.waiting[w.seq] = w
+	} else {
+		d.resting = append(d.resting, w)
+		d.nothings++
+		d.rest()
+	}
 	d.mu.Unlock()
 	d.gate.RUnlock()
 	select {
@@ -241,6 +265,16 @@ func (d *disk) ask(req *protocol.Request) (resp *protocol.Response, holds bool) 
 	default:
 	}
 	return resp, <-w.done
+}
+
+// rest answers those that rest on what is on the disk. d.mu is held.
+func (d *disk) rest() {
+	d.resting = slices.DeleteFunc(d.resting, func(w *written) bool {
+		if w.seq < d.next {
+			w.done <- true
+		}
+		return w.seq < d.next
+	})
 }
 
 // take takes the changes that can be written now.
@@ -268,8 +302,11 @@ func (d *disk) write() {
 		entries = append(entries, w.entry...)
 	}
 	d.file = append(d.file, inBatch(entries)...)
+	ok(d.t, d.engine, &protocol.Request{Operation: "zone.commit", Sequence: d.next + uint64(len(batch)) - 1})
+	d.mu.Lock()
 	d.next += uint64(len(batch))
-	ok(d.t, d.engine, &protocol.Request{Operation: "zone.commit", Sequence: d.next - 1})
+	d.rest()
+	d.mu.Unlock()
 	for _, w := range batch {
 		w.done <- true
 	}
@@ -283,6 +320,10 @@ func (d *disk) lose() {
 		w.done <- false
 	}
 	clear(d.waiting)
+	for _, w := range d.resting {
+		w.done <- false
+	}
+	d.resting = nil
 }
 
 func (d *disk) abort() {
@@ -443,11 +484,14 @@ func holds(t *testing.T, e *Engine) map[string]string {
 			t.Fatal(err)
 		}
 		for _, l := range page {
-			if err := e.state.DB.Lend(l.Place, func(_ *vault.Record, b []byte) error {
+			if err := e.state.DB.LendRecord(l.Record, l.Place.Client, l.Place.Vault, func(b []byte) error {
 				all[location(l.Place).Text()] = string(b)
 				return nil
 			}); err != nil {
 				t.Fatal(err)
+			}
+			if l.Record.Flags&vault.Disabled != 0 {
+				all["disabled "+location(l.Place).Text()] = ""
 			}
 			after = vault.Cursor{l.Place.Client, l.Place.Vault, l.Place.Record}
 		}
@@ -476,7 +520,7 @@ func TestModel(t *testing.T) {
 	case raceDetector:
 		operations = 4_000
 	case testing.Short():
-		operations = 20_000
+		operations = 40_000
 	}
 	e, file := opened(t)
 	d := &disk{t: t, file: file, engine: e, hasher: newEngine(t), waiting: map[uint64]*written{}, next: 1, wake: make(chan struct{}, 1)}
@@ -520,12 +564,15 @@ func TestModel(t *testing.T) {
 		case <-finished:
 			running = false
 		}
-		switch n := r.IntN(4000); {
+		for range r.IntN(64) { // so that others stage on what is not written yet
+			runtime.Gosched()
+		}
+		switch n := r.IntN(1000); {
 		case n < 40:
 			d.abort()
-		case n < 44:
+		case n < 52:
 			d.die(r)
-		case n < 50:
+		case n < 66:
 			d.fold()
 		case n < 150:
 			d.shuffle(r)
@@ -553,6 +600,13 @@ func TestModel(t *testing.T) {
 					at.Version = &v
 				} else {
 					at.Record = []byte(name)
+				}
+				if made&disabled != 0 {
+					made &^= disabled
+					if _, is := got["disabled "+at.Text()]; !is {
+						t.Errorf("%s: %s is not disabled", what, at.Text())
+					}
+					n++
 				}
 				secret, there := got[at.Text()]
 				if !there || is[made] != "" && is[made] != secret {
@@ -598,8 +652,8 @@ func TestModel(t *testing.T) {
 	if len(secrets) != len(is) {
 		t.Errorf("%d records hold %d secrets", len(is), len(secrets))
 	}
-	if !raceDetector && (d.aborts == 0 || d.deaths == 0 || d.torn == 0 || d.folds == 0 || d.loads == 0 || d.renames == 0) {
-		t.Errorf("%d aborts, %d deaths, %d in the middle of a write, %d folds, %d loads, %d renames", d.aborts, d.deaths, d.torn, d.folds, d.loads, d.renames)
+	if !raceDetector && (d.aborts == 0 || d.deaths == 0 || d.torn == 0 || d.folds == 0 || d.loads == 0 || d.renames == 0 || d.nothings == 0) {
+		t.Errorf("%d aborts, %d deaths, %d in the middle of a write, %d folds, %d loads, %d renames, %d changes of nothing", d.aborts, d.deaths, d.torn, d.folds, d.loads, d.renames, d.nothings)
 	}
-	t.Logf("%d operations, %d aborts, %d deaths, %d folds, %d loads, %d renames", operations, d.aborts, d.deaths, d.folds, d.loads, d.renames)
+	t.Logf("%d operations, %d aborts, %d deaths, %d folds, %d loads, %d renames, %d changes of nothing", operations, d.aborts, d.deaths, d.folds, d.loads, d.renames, d.nothings)
 }
