@@ -524,7 +524,7 @@ func TestModel(t *testing.T) {
 	}
 	e, file := opened(t)
 	d := &disk{t: t, file: file, engine: e, hasher: newEngine(t), waiting: map[uint64]*written{}, next: 1, wake: make(chan struct{}, 1)}
-	var done atomic.Int64
+	var done, rounds atomic.Int64
 	var numbers atomic.Uint64
 	made := func() uint64 { return numbers.Add(1) }
 	models := make([]*model, workers)
@@ -534,7 +534,8 @@ func TestModel(t *testing.T) {
 		asking.Go(func() {
 			client := fmt.Appendf(nil, "client %d", w)
 			r := rand.New(rand.NewPCG(uint64(w), 7))
-			for done.Add(1) <= operations && !t.Failed() {
+			for (done.Add(1) <= operations || rounds.Load() < operations/100) && !t.Failed() {
+				runtime.Gosched() // what is refused waits for nobody, and keeps nobody waiting
 				req := anyRequest(r, client, false)
 				after := models[w].clone()
 				want := after.do(req, made)
@@ -564,10 +565,11 @@ func TestModel(t *testing.T) {
 		case <-finished:
 			running = false
 		}
-		for range r.IntN(64) { // so that others stage on what is not written yet
+		for range r.IntN(16) { // so that others stage on what is not written yet
 			runtime.Gosched()
 		}
-		switch n := r.IntN(1000); {
+		rounds.Add(1)
+		switch n := r.IntN(400); {
 		case n < 40:
 			d.abort()
 		case n < 52:
