@@ -29,7 +29,7 @@ import (
 const SocketName = "shnode.sock"
 
 const (
-	maxConns    = 64              // programs that may be connected at once
+	maxConns    = 64              // programs that may be connected at once; see slots
 	dialTimeout = 5 * time.Second // a socket that accepts nothing for so long is not served
 )
 
@@ -107,19 +107,12 @@ func Listen(home string) (*Listener, error) {
 // Serve answers what programs ask, until ctx ends; what is in flight then is
 // answered before it returns, for up to protocol.DefaultGrace.
 func (l *Listener) Serve(ctx context.Context, h protocol.Handler) error {
-	server := &protocol.Server{
-		Door: protocol.DoorLocal,
-		Handle: func(ctx context.Context, req *protocol.Request) *protocol.Response {
-			resp, err := h.Handle(ctx, req)
-			return protocol.Answer(req, resp, err)
-		},
-	}
 	var conns sync.WaitGroup
 	defer conns.Wait()
 	defer l.Close()
 	stop := context.AfterFunc(ctx, func() { l.socket.Close() })
 	defer stop()
-	slots := make(chan struct{}, maxConns)
+	var slots slots
 	for {
 		conn, err := l.socket.AcceptUnix()
 		switch {
@@ -137,19 +130,31 @@ func (l *Listener) Serve(ctx context.Context, h protocol.Handler) error {
 			}
 			continue
 		}
-		if sameUser(conn) != nil {
+		process, err := sameUser(conn)
+		if err != nil {
 			conn.Close()
 			continue
 		}
-		select {
-		case slots <- struct{}{}:
-		default:
-			conn.Close() // somebody forgets to close; the next one must see that something is wrong
+		stream := streamOf(conn)
+		slot := slots.take(stream, process)
+		if slot == nil {
+			stream.Close() // whoever it is must see that something is wrong
 			continue
 		}
+		server := &protocol.Server{
+			Door: protocol.DoorLocal,
+			Handle: func(ctx context.Context, req *protocol.Request) *protocol.Response {
+				if refusal := slots.begin(slot); refusal != nil {
+					return refusal
+				}
+				defer slots.end(slot)
+				resp, err := h.Handle(ctx, req)
+				return protocol.Answer(req, resp, err)
+			},
+		}
 		conns.Go(func() {
-			defer func() { <-slots }()
-			server.Serve(ctx, streamOf(conn)) // why a program's stream ended is for that program
+			defer slots.free(slot)
+			server.Serve(ctx, stream) // why a program's stream ended is for that program
 		})
 	}
 }
@@ -205,7 +210,7 @@ func dial(ctx context.Context, home string) (*net.UnixConn, error) {
 		return nil, fmt.Errorf("control: %w", err)
 	}
 	// Who could put a socket of his own in this home could have what is sent there.
-	if err := sameUser(conn.(*net.UnixConn)); err != nil {
+	if _, err := sameUser(conn.(*net.UnixConn)); err != nil {
 		conn.Close()
 		return nil, err
 	}

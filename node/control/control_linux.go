@@ -29,10 +29,11 @@ func withAddr(home, name string, f func(*net.UnixAddr) error) error {
 	return f(&net.UnixAddr{Net: "unix", Name: path})
 }
 
-func peerUID(fd int) (int, error) {
+// peerOf is the user and the process at the other end.
+func peerOf(fd int) (uid, process int, err error) {
 	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return int(cred.Uid), nil
+	return int(cred.Uid), int(cred.Pid), nil
 }

@@ -257,38 +257,6 @@ func TestHandlerFails(t *testing.T) {
 	}
 }
 
-// TestConnLimit: a program that forgets to close its connections finds an end,
-// and the others go on.
-func TestConnLimit(t *testing.T) {
-	home := newHome(t)
-	serve(t, home, echo)
-	var conns []*protocol.Conn
-	for range maxConns {
-		conn, err := Dial(testContext(t), home)
-		if err != nil {
-			t.Fatal(err)
-		}
-		conns = append(conns, conn)
-		if _, err := (protocol.Client{H: conn}).Do(testContext(t), &protocol.Request{Operation: "policy.show"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := ask(t, home); err == nil {
-		t.Error("one more was served")
-	}
-	if _, err := (protocol.Client{H: conns[0]}).Do(testContext(t), &protocol.Request{Operation: "policy.show"}); err != nil {
-		t.Errorf("the first one: %v", err)
-	}
-	for _, conn := range conns {
-		conn.Close()
-	}
-	for ctx := testContext(t); ask(t, home) != nil; {
-		if ctx.Err() != nil {
-			t.Fatal("there is no room again")
-		}
-	}
-}
-
 // TestBadBytes: what is no frame ends its own connection, and no other.
 func TestBadBytes(t *testing.T) {
 	home := newHome(t)

@@ -32,21 +32,22 @@ func isSocket(info fs.FileInfo) bool { return info.Mode().Type() == fs.ModeSocke
 // isRefused says whether err is what a socket gives that nobody serves.
 func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
-// sameUser says whether the other end runs as the user of this process.
-func sameUser(conn *net.UnixConn) error {
+// sameUser says whether the other end runs as the user of this process, and as
+// which process.
+func sameUser(conn *net.UnixConn) (process int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var uid int
-	if ctlErr := raw.Control(func(fd uintptr) { uid, err = peerUID(int(fd)) }); ctlErr != nil {
-		return ctlErr
+	if ctlErr := raw.Control(func(fd uintptr) { uid, process, err = peerOf(int(fd)) }); ctlErr != nil {
+		return 0, ctlErr
 	}
 	if err != nil {
-		return fmt.Errorf("control: who is at the other end: %w", err)
+		return 0, fmt.Errorf("control: who is at the other end: %w", err)
 	}
 	if uid != os.Geteuid() {
-		return ErrForeign
+		return 0, ErrForeign
 	}
-	return nil
+	return process, nil
 }

@@ -27,5 +27,5 @@ func isSocket(info fs.FileInfo) bool { return !info.Mode().IsRegular() && !info.
 // isRefused says whether err is what a socket gives that nobody serves.
 func isRefused(err error) bool { return errors.Is(err, windows.WSAECONNREFUSED) }
 
-// sameUser cannot be told here.
-func sameUser(*net.UnixConn) error { return nil }
+// sameUser cannot be told here, nor which process it is.
+func sameUser(*net.UnixConn) (process int, err error) { return 0, nil }
