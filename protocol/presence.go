@@ -92,6 +92,7 @@ func present(r *Request) (s fieldSet) {
 	s.put(askerField, r.Asker != 0)
 	s.put(96, r.MaxTombstones != 0)
 	s.put(97, r.MaxClients != 0)
+	s.put(100, r.Salvage)
 	return s
 }
 
@@ -101,5 +102,5 @@ func presentAnswer(r *Response) bool {
 	return len(r.Entries) > 0 || r.Node != nil || len(r.Peers) > 0 || r.Text != "" || r.Decision != nil || r.Ping != nil ||
 		r.Info != nil || r.Imported != nil || len(r.Snapshot) > 0 || r.More || len(r.Wrapped) > 0 || len(r.Clients) > 0 || r.Unloaded ||
 		r.Vault != nil || r.Length != 0 || r.Base != 0 || r.Recovered || len(r.Job) > 0 || len(r.Hashed) > 0 || r.Last != 0 ||
-		len(r.Slots) > 0 || len(r.Lineage) > 0 || r.Wanted != nil || r.Copied != nil
+		len(r.Slots) > 0 || len(r.Lineage) > 0 || r.Wanted != nil || r.Copied != nil || r.Salvaged != nil
 }

@@ -412,6 +412,7 @@ type Request struct {
 	HashKey       []byte `protobuf:"bytes,40,opt,name=hash_key,json=hashKey,proto3" json:"hash_key,omitempty"`              // of the zone that hashes for this request, X25519
 	Job           []byte `protobuf:"bytes,41,opt,name=job,proto3" json:"job,omitempty"`                                     // sealed to the zone that hashes
 	Hashed        []byte `protobuf:"bytes,42,opt,name=hashed,proto3" json:"hashed,omitempty"`                               // sealed to the zone that gave the job
+	Salvage       bool   `protobuf:"varint,100,opt,name=salvage,proto3" json:"salvage,omitempty"`                           // open what can be had of a damaged file
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -880,6 +881,13 @@ func (x *Request) GetHashed() []byte {
 	return nil
 }
 
+func (x *Request) GetSalvage() bool {
+	if x != nil {
+		return x.Salvage
+	}
+	return false
+}
+
 type Response struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Status       Status                 `protobuf:"varint,1,opt,name=status,proto3,enum=stronghold.v1.Status" json:"status,omitempty"`
@@ -910,17 +918,18 @@ type Response struct {
 	Vault        *VaultInfo             `protobuf:"bytes,60,opt,name=vault,proto3" json:"vault,omitempty"`
 	Results      []*Response            `protobuf:"bytes,61,rep,name=results,proto3" json:"results,omitempty"` // of a pipeline's steps, in their order
 	// Between a node and its zone only.
-	Change        *Change `protobuf:"bytes,30,opt,name=change,proto3" json:"change,omitempty"`
-	Length        uint64  `protobuf:"varint,33,opt,name=length,proto3" json:"length,omitempty"`       // bytes of the file that hold a state
-	Base          uint64  `protobuf:"varint,34,opt,name=base,proto3" json:"base,omitempty"`           // bytes of the file before its journal
-	Recovered     bool    `protobuf:"varint,35,opt,name=recovered,proto3" json:"recovered,omitempty"` // the file's end was cut short
-	Job           []byte  `protobuf:"bytes,40,opt,name=job,proto3" json:"job,omitempty"`              // what is to be hashed, sealed to the zone that hashes
-	Hashed        []byte  `protobuf:"bytes,41,opt,name=hashed,proto3" json:"hashed,omitempty"`        // what came of it, sealed to the zone that gave the job
-	Last          uint64  `protobuf:"varint,50,opt,name=last,proto3" json:"last,omitempty"`           // where the journal's last batch begins; 0: it has none
-	Slots         []*Slot `protobuf:"bytes,42,rep,name=slots,proto3" json:"slots,omitempty"`
-	Lineage       []byte  `protobuf:"bytes,51,opt,name=lineage,proto3" json:"lineage,omitempty"` // of the file: 16 bytes, the same for all of one root key
-	Wanted        *Range  `protobuf:"bytes,43,opt,name=wanted,proto3" json:"wanted,omitempty"`   // of the present file: what the next request is to bring
-	Copied        *Range  `protobuf:"bytes,44,opt,name=copied,proto3" json:"copied,omitempty"`   // of the present file: what is to follow in the new one
+	Change        *Change   `protobuf:"bytes,30,opt,name=change,proto3" json:"change,omitempty"`
+	Length        uint64    `protobuf:"varint,33,opt,name=length,proto3" json:"length,omitempty"`       // bytes of the file that hold a state
+	Base          uint64    `protobuf:"varint,34,opt,name=base,proto3" json:"base,omitempty"`           // bytes of the file before its journal
+	Recovered     bool      `protobuf:"varint,35,opt,name=recovered,proto3" json:"recovered,omitempty"` // the file's end was cut short
+	Job           []byte    `protobuf:"bytes,40,opt,name=job,proto3" json:"job,omitempty"`              // what is to be hashed, sealed to the zone that hashes
+	Hashed        []byte    `protobuf:"bytes,41,opt,name=hashed,proto3" json:"hashed,omitempty"`        // what came of it, sealed to the zone that gave the job
+	Last          uint64    `protobuf:"varint,50,opt,name=last,proto3" json:"last,omitempty"`           // where the journal's last batch begins; 0: it has none
+	Slots         []*Slot   `protobuf:"bytes,42,rep,name=slots,proto3" json:"slots,omitempty"`
+	Lineage       []byte    `protobuf:"bytes,51,opt,name=lineage,proto3" json:"lineage,omitempty"` // of the file: 16 bytes, the same for all of one root key
+	Wanted        *Range    `protobuf:"bytes,43,opt,name=wanted,proto3" json:"wanted,omitempty"`   // of the present file: what the next request is to bring
+	Copied        *Range    `protobuf:"bytes,44,opt,name=copied,proto3" json:"copied,omitempty"`   // of the present file: what is to follow in the new one
+	Salvaged      *Salvaged `protobuf:"bytes,100,opt,name=salvaged,proto3" json:"salvaged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1221,6 +1230,175 @@ func (x *Response) GetCopied() *Range {
 	return nil
 }
 
+func (x *Response) GetSalvaged() *Salvaged {
+	if x != nil {
+		return x.Salvaged
+	}
+	return nil
+}
+
+// Salvaged is what could be had of a damaged file.
+type Salvaged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Clients       uint64                 `protobuf:"varint,1,opt,name=clients,proto3" json:"clients,omitempty"`
+	Records       uint64                 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`                         // those that were revoked are not counted
+	Values        uint64                 `protobuf:"varint,3,opt,name=values,proto3" json:"values,omitempty"`                           // of stores
+	Damage        []*Damage              `protobuf:"bytes,4,rep,name=damage,proto3" json:"damage,omitempty"`                            // at most 1000; none: the file is whole
+	MoreDamage    bool                   `protobuf:"varint,5,opt,name=more_damage,json=moreDamage,proto3" json:"more_damage,omitempty"` // there is more
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Salvaged) Reset() {
+	*x = Salvaged{}
+	mi := &file_stronghold_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Salvaged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Salvaged) ProtoMessage() {}
+
+func (x *Salvaged) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Salvaged.ProtoReflect.Descriptor instead.
+func (*Salvaged) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Salvaged) GetClients() uint64 {
+	if x != nil {
+		return x.Clients
+	}
+	return 0
+}
+
+func (x *Salvaged) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *Salvaged) GetValues() uint64 {
+	if x != nil {
+		return x.Values
+	}
+	return 0
+}
+
+func (x *Salvaged) GetDamage() []*Damage {
+	if x != nil {
+		return x.Damage
+	}
+	return nil
+}
+
+func (x *Salvaged) GetMoreDamage() bool {
+	if x != nil {
+		return x.MoreDamage
+	}
+	return false
+}
+
+// Damage is a place of a file that is not as it was written, and what it costs.
+type Damage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Where         string                 `protobuf:"bytes,1,opt,name=where,proto3" json:"where,omitempty"`                                 // "client section", "index", "journal", "entry" or "entry without parts"
+	Offset        uint64                 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`                              // in bytes from the file's beginning
+	Client        *Location              `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`                               // that has lost something; absent: not known which, or none
+	FirstChange   uint64                 `protobuf:"varint,4,opt,name=first_change,json=firstChange,proto3" json:"first_change,omitempty"` // numbers of the changes that are lost, or of that which has lost something; 0: not known, or none
+	LastChange    uint64                 `protobuf:"varint,5,opt,name=last_change,json=lastChange,proto3" json:"last_change,omitempty"`
+	Lost          bool                   `protobuf:"varint,6,opt,name=lost,proto3" json:"lost,omitempty"` // something is; else all that stood there is there
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Damage) Reset() {
+	*x = Damage{}
+	mi := &file_stronghold_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Damage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Damage) ProtoMessage() {}
+
+func (x *Damage) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Damage.ProtoReflect.Descriptor instead.
+func (*Damage) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Damage) GetWhere() string {
+	if x != nil {
+		return x.Where
+	}
+	return ""
+}
+
+func (x *Damage) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Damage) GetClient() *Location {
+	if x != nil {
+		return x.Client
+	}
+	return nil
+}
+
+func (x *Damage) GetFirstChange() uint64 {
+	if x != nil {
+		return x.FirstChange
+	}
+	return 0
+}
+
+func (x *Damage) GetLastChange() uint64 {
+	if x != nil {
+		return x.LastChange
+	}
+	return 0
+}
+
+func (x *Damage) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
+}
+
 // Entry is one line of a listing.
 type Entry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1240,7 +1418,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_stronghold_proto_msgTypes[4]
+	mi := &file_stronghold_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1430,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[4]
+	mi := &file_stronghold_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1443,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{4}
+	return file_stronghold_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Entry) GetLocation() *Location {
@@ -1350,7 +1528,7 @@ type Stamp struct {
 
 func (x *Stamp) Reset() {
 	*x = Stamp{}
-	mi := &file_stronghold_proto_msgTypes[5]
+	mi := &file_stronghold_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1540,7 @@ func (x *Stamp) String() string {
 func (*Stamp) ProtoMessage() {}
 
 func (x *Stamp) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[5]
+	mi := &file_stronghold_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1553,7 @@ func (x *Stamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
 func (*Stamp) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{5}
+	return file_stronghold_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Stamp) GetMs() uint64 {
@@ -1410,7 +1588,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_stronghold_proto_msgTypes[6]
+	mi := &file_stronghold_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1422,7 +1600,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[6]
+	mi := &file_stronghold_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1435,7 +1613,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{6}
+	return file_stronghold_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Range) GetAt() uint64 {
@@ -1467,7 +1645,7 @@ type ClientInfo struct {
 
 func (x *ClientInfo) Reset() {
 	*x = ClientInfo{}
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1657,7 @@ func (x *ClientInfo) String() string {
 func (*ClientInfo) ProtoMessage() {}
 
 func (x *ClientInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1670,7 @@ func (x *ClientInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientInfo.ProtoReflect.Descriptor instead.
 func (*ClientInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{7}
+	return file_stronghold_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ClientInfo) GetLocation() *Location {
@@ -1548,7 +1726,7 @@ type VaultInfo struct {
 
 func (x *VaultInfo) Reset() {
 	*x = VaultInfo{}
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1738,7 @@ func (x *VaultInfo) String() string {
 func (*VaultInfo) ProtoMessage() {}
 
 func (x *VaultInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1751,7 @@ func (x *VaultInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VaultInfo.ProtoReflect.Descriptor instead.
 func (*VaultInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{8}
+	return file_stronghold_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VaultInfo) GetKeep() uint64 {
@@ -1604,7 +1782,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1794,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1807,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{9}
+	return file_stronghold_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Peer) GetName() string {
@@ -1680,7 +1858,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1870,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1883,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{10}
+	return file_stronghold_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Usage) GetRecords() uint64 {
@@ -1755,7 +1933,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1945,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1958,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{11}
+	return file_stronghold_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NodeStatus) GetPeerId() string {
@@ -1866,7 +2044,7 @@ type Zone struct {
 
 func (x *Zone) Reset() {
 	*x = Zone{}
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2056,7 @@ func (x *Zone) String() string {
 func (*Zone) ProtoMessage() {}
 
 func (x *Zone) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2069,7 @@ func (x *Zone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Zone.ProtoReflect.Descriptor instead.
 func (*Zone) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{12}
+	return file_stronghold_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Zone) GetPid() uint32 {
@@ -1935,7 +2113,7 @@ type Layer struct {
 
 func (x *Layer) Reset() {
 	*x = Layer{}
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2125,7 @@ func (x *Layer) String() string {
 func (*Layer) ProtoMessage() {}
 
 func (x *Layer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,7 +2138,7 @@ func (x *Layer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer.ProtoReflect.Descriptor instead.
 func (*Layer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{13}
+	return file_stronghold_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Layer) GetName() string {
@@ -2002,7 +2180,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2192,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2205,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{14}
+	return file_stronghold_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Decision) GetAllowed() bool {
@@ -2056,7 +2234,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2068,7 +2246,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2081,7 +2259,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{15}
+	return file_stronghold_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ping) GetRoundTripUs() uint64 {
@@ -2117,7 +2295,7 @@ type SnapshotInfo struct {
 
 func (x *SnapshotInfo) Reset() {
 	*x = SnapshotInfo{}
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2307,7 @@ func (x *SnapshotInfo) String() string {
 func (*SnapshotInfo) ProtoMessage() {}
 
 func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2320,7 @@ func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotInfo.ProtoReflect.Descriptor instead.
 func (*SnapshotInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{16}
+	return file_stronghold_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SnapshotInfo) GetVersion() string {
@@ -2181,7 +2359,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2193,7 +2371,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2206,7 +2384,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{17}
+	return file_stronghold_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Slot) GetKind() string {
@@ -2268,7 +2446,7 @@ type Proof struct {
 
 func (x *Proof) Reset() {
 	*x = Proof{}
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2280,7 +2458,7 @@ func (x *Proof) String() string {
 func (*Proof) ProtoMessage() {}
 
 func (x *Proof) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2293,7 +2471,7 @@ func (x *Proof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proof.ProtoReflect.Descriptor instead.
 func (*Proof) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{18}
+	return file_stronghold_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Proof) GetKey() []byte {
@@ -2361,7 +2539,7 @@ type Imported struct {
 
 func (x *Imported) Reset() {
 	*x = Imported{}
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2551,7 @@ func (x *Imported) String() string {
 func (*Imported) ProtoMessage() {}
 
 func (x *Imported) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2564,7 @@ func (x *Imported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Imported.ProtoReflect.Descriptor instead.
 func (*Imported) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{19}
+	return file_stronghold_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Imported) GetVersion() string {
@@ -2451,7 +2629,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2463,7 +2641,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2476,7 +2654,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{20}
+	return file_stronghold_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Attempt) GetName() string {
@@ -2526,7 +2704,7 @@ type ImportCounts struct {
 
 func (x *ImportCounts) Reset() {
 	*x = ImportCounts{}
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2538,7 +2716,7 @@ func (x *ImportCounts) String() string {
 func (*ImportCounts) ProtoMessage() {}
 
 func (x *ImportCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2551,7 +2729,7 @@ func (x *ImportCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCounts.ProtoReflect.Descriptor instead.
 func (*ImportCounts) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{21}
+	return file_stronghold_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ImportCounts) GetClients() uint64 {
@@ -2642,7 +2820,7 @@ type ImportedPart struct {
 
 func (x *ImportedPart) Reset() {
 	*x = ImportedPart{}
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2654,7 +2832,7 @@ func (x *ImportedPart) String() string {
 func (*ImportedPart) ProtoMessage() {}
 
 func (x *ImportedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2667,7 +2845,7 @@ func (x *ImportedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPart.ProtoReflect.Descriptor instead.
 func (*ImportedPart) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{22}
+	return file_stronghold_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ImportedPart) GetLocation() *Location {
@@ -2695,7 +2873,7 @@ type LeftOut struct {
 
 func (x *LeftOut) Reset() {
 	*x = LeftOut{}
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2707,7 +2885,7 @@ func (x *LeftOut) String() string {
 func (*LeftOut) ProtoMessage() {}
 
 func (x *LeftOut) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2720,7 +2898,7 @@ func (x *LeftOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeftOut.ProtoReflect.Descriptor instead.
 func (*LeftOut) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{23}
+	return file_stronghold_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LeftOut) GetLocation() *Location {
@@ -2754,7 +2932,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2766,7 +2944,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2779,7 +2957,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{24}
+	return file_stronghold_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Change) GetSequence() uint64 {
@@ -2848,7 +3026,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2860,7 +3038,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2873,7 +3051,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{25}
+	return file_stronghold_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Job) GetToken() []byte {
@@ -2943,7 +3121,7 @@ type NewKey struct {
 
 func (x *NewKey) Reset() {
 	*x = NewKey{}
-	mi := &file_stronghold_proto_msgTypes[26]
+	mi := &file_stronghold_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2955,7 +3133,7 @@ func (x *NewKey) String() string {
 func (*NewKey) ProtoMessage() {}
 
 func (x *NewKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[26]
+	mi := &file_stronghold_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2968,7 +3146,7 @@ func (x *NewKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewKey.ProtoReflect.Descriptor instead.
 func (*NewKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{26}
+	return file_stronghold_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *NewKey) GetKey() []byte {
@@ -2998,7 +3176,7 @@ type ForeignFile struct {
 
 func (x *ForeignFile) Reset() {
 	*x = ForeignFile{}
-	mi := &file_stronghold_proto_msgTypes[27]
+	mi := &file_stronghold_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3010,7 +3188,7 @@ func (x *ForeignFile) String() string {
 func (*ForeignFile) ProtoMessage() {}
 
 func (x *ForeignFile) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[27]
+	mi := &file_stronghold_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3023,7 +3201,7 @@ func (x *ForeignFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignFile.ProtoReflect.Descriptor instead.
 func (*ForeignFile) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{27}
+	return file_stronghold_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ForeignFile) GetPassword() []byte {
@@ -3065,7 +3243,7 @@ type ForeignKey struct {
 
 func (x *ForeignKey) Reset() {
 	*x = ForeignKey{}
-	mi := &file_stronghold_proto_msgTypes[28]
+	mi := &file_stronghold_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3077,7 +3255,7 @@ func (x *ForeignKey) String() string {
 func (*ForeignKey) ProtoMessage() {}
 
 func (x *ForeignKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[28]
+	mi := &file_stronghold_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3090,7 +3268,7 @@ func (x *ForeignKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignKey.ProtoReflect.Descriptor instead.
 func (*ForeignKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{28}
+	return file_stronghold_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ForeignKey) GetPassword() []byte {
@@ -3125,7 +3303,7 @@ type Hashed struct {
 
 func (x *Hashed) Reset() {
 	*x = Hashed{}
-	mi := &file_stronghold_proto_msgTypes[29]
+	mi := &file_stronghold_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3137,7 +3315,7 @@ func (x *Hashed) String() string {
 func (*Hashed) ProtoMessage() {}
 
 func (x *Hashed) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[29]
+	mi := &file_stronghold_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3150,7 +3328,7 @@ func (x *Hashed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hashed.ProtoReflect.Descriptor instead.
 func (*Hashed) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{29}
+	return file_stronghold_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Hashed) GetToken() []byte {
@@ -3240,7 +3418,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\xfa\r\n" +
+	"\b_version\"\x94\x0e\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -3311,12 +3489,13 @@ const file_stronghold_proto_rawDesc = "" +
 	"\faccept_older\x184 \x01(\bR\vacceptOlder\x12\x19\n" +
 	"\bhash_key\x18( \x01(\fR\ahashKey\x12\x10\n" +
 	"\x03job\x18) \x01(\fR\x03job\x12\x16\n" +
-	"\x06hashed\x18* \x01(\fR\x06hashedB\n" +
+	"\x06hashed\x18* \x01(\fR\x06hashed\x12\x18\n" +
+	"\asalvage\x18d \x01(\bR\asalvageB\n" +
 	"\n" +
 	"\b_messageB\b\n" +
 	"\x06_valueB\v\n" +
 	"\t_if_valueB\a\n" +
-	"\x05_keepJ\x04\b\x04\x10\x05\"\xaa\n" +
+	"\x05_keepJ\x04\b\x04\x10\x05\"\xdf\n" +
 	"\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
@@ -3358,10 +3537,26 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x05slots\x18* \x03(\v2\x13.stronghold.v1.SlotR\x05slots\x12\x18\n" +
 	"\alineage\x183 \x01(\fR\alineage\x12,\n" +
 	"\x06wanted\x18+ \x01(\v2\x14.stronghold.v1.RangeR\x06wanted\x12,\n" +
-	"\x06copied\x18, \x01(\v2\x14.stronghold.v1.RangeR\x06copiedB\b\n" +
+	"\x06copied\x18, \x01(\v2\x14.stronghold.v1.RangeR\x06copied\x123\n" +
+	"\bsalvaged\x18d \x01(\v2\x17.stronghold.v1.SalvagedR\bsalvagedB\b\n" +
 	"\x06_valueB\n" +
 	"\n" +
-	"\b_version\"\xd1\x02\n" +
+	"\b_version\"\xa6\x01\n" +
+	"\bSalvaged\x12\x18\n" +
+	"\aclients\x18\x01 \x01(\x04R\aclients\x12\x18\n" +
+	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x16\n" +
+	"\x06values\x18\x03 \x01(\x04R\x06values\x12-\n" +
+	"\x06damage\x18\x04 \x03(\v2\x15.stronghold.v1.DamageR\x06damage\x12\x1f\n" +
+	"\vmore_damage\x18\x05 \x01(\bR\n" +
+	"moreDamage\"\xbf\x01\n" +
+	"\x06Damage\x12\x14\n" +
+	"\x05where\x18\x01 \x01(\tR\x05where\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12/\n" +
+	"\x06client\x18\x03 \x01(\v2\x17.stronghold.v1.LocationR\x06client\x12!\n" +
+	"\ffirst_change\x18\x04 \x01(\x04R\vfirstChange\x12\x1f\n" +
+	"\vlast_change\x18\x05 \x01(\x04R\n" +
+	"lastChange\x12\x12\n" +
+	"\x04lost\x18\x06 \x01(\bR\x04lost\"\xd1\x02\n" +
 	"\x05Entry\x123\n" +
 	"\blocation\x18\x01 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -3585,39 +3780,41 @@ func file_stronghold_proto_rawDescGZIP() []byte {
 }
 
 var file_stronghold_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_stronghold_proto_goTypes = []any{
 	(Status)(0),          // 0: stronghold.v1.Status
 	(*Frame)(nil),        // 1: stronghold.v1.Frame
 	(*Location)(nil),     // 2: stronghold.v1.Location
 	(*Request)(nil),      // 3: stronghold.v1.Request
 	(*Response)(nil),     // 4: stronghold.v1.Response
-	(*Entry)(nil),        // 5: stronghold.v1.Entry
-	(*Stamp)(nil),        // 6: stronghold.v1.Stamp
-	(*Range)(nil),        // 7: stronghold.v1.Range
-	(*ClientInfo)(nil),   // 8: stronghold.v1.ClientInfo
-	(*VaultInfo)(nil),    // 9: stronghold.v1.VaultInfo
-	(*Peer)(nil),         // 10: stronghold.v1.Peer
-	(*Usage)(nil),        // 11: stronghold.v1.Usage
-	(*NodeStatus)(nil),   // 12: stronghold.v1.NodeStatus
-	(*Zone)(nil),         // 13: stronghold.v1.Zone
-	(*Layer)(nil),        // 14: stronghold.v1.Layer
-	(*Decision)(nil),     // 15: stronghold.v1.Decision
-	(*Ping)(nil),         // 16: stronghold.v1.Ping
-	(*SnapshotInfo)(nil), // 17: stronghold.v1.SnapshotInfo
-	(*Slot)(nil),         // 18: stronghold.v1.Slot
-	(*Proof)(nil),        // 19: stronghold.v1.Proof
-	(*Imported)(nil),     // 20: stronghold.v1.Imported
-	(*Attempt)(nil),      // 21: stronghold.v1.Attempt
-	(*ImportCounts)(nil), // 22: stronghold.v1.ImportCounts
-	(*ImportedPart)(nil), // 23: stronghold.v1.ImportedPart
-	(*LeftOut)(nil),      // 24: stronghold.v1.LeftOut
-	(*Change)(nil),       // 25: stronghold.v1.Change
-	(*Job)(nil),          // 26: stronghold.v1.Job
-	(*NewKey)(nil),       // 27: stronghold.v1.NewKey
-	(*ForeignFile)(nil),  // 28: stronghold.v1.ForeignFile
-	(*ForeignKey)(nil),   // 29: stronghold.v1.ForeignKey
-	(*Hashed)(nil),       // 30: stronghold.v1.Hashed
+	(*Salvaged)(nil),     // 5: stronghold.v1.Salvaged
+	(*Damage)(nil),       // 6: stronghold.v1.Damage
+	(*Entry)(nil),        // 7: stronghold.v1.Entry
+	(*Stamp)(nil),        // 8: stronghold.v1.Stamp
+	(*Range)(nil),        // 9: stronghold.v1.Range
+	(*ClientInfo)(nil),   // 10: stronghold.v1.ClientInfo
+	(*VaultInfo)(nil),    // 11: stronghold.v1.VaultInfo
+	(*Peer)(nil),         // 12: stronghold.v1.Peer
+	(*Usage)(nil),        // 13: stronghold.v1.Usage
+	(*NodeStatus)(nil),   // 14: stronghold.v1.NodeStatus
+	(*Zone)(nil),         // 15: stronghold.v1.Zone
+	(*Layer)(nil),        // 16: stronghold.v1.Layer
+	(*Decision)(nil),     // 17: stronghold.v1.Decision
+	(*Ping)(nil),         // 18: stronghold.v1.Ping
+	(*SnapshotInfo)(nil), // 19: stronghold.v1.SnapshotInfo
+	(*Slot)(nil),         // 20: stronghold.v1.Slot
+	(*Proof)(nil),        // 21: stronghold.v1.Proof
+	(*Imported)(nil),     // 22: stronghold.v1.Imported
+	(*Attempt)(nil),      // 23: stronghold.v1.Attempt
+	(*ImportCounts)(nil), // 24: stronghold.v1.ImportCounts
+	(*ImportedPart)(nil), // 25: stronghold.v1.ImportedPart
+	(*LeftOut)(nil),      // 26: stronghold.v1.LeftOut
+	(*Change)(nil),       // 27: stronghold.v1.Change
+	(*Job)(nil),          // 28: stronghold.v1.Job
+	(*NewKey)(nil),       // 29: stronghold.v1.NewKey
+	(*ForeignFile)(nil),  // 30: stronghold.v1.ForeignFile
+	(*ForeignKey)(nil),   // 31: stronghold.v1.ForeignKey
+	(*Hashed)(nil),       // 32: stronghold.v1.Hashed
 }
 var file_stronghold_proto_depIdxs = []int32{
 	3,  // 0: stronghold.v1.Frame.request:type_name -> stronghold.v1.Request
@@ -3627,44 +3824,47 @@ var file_stronghold_proto_depIdxs = []int32{
 	2,  // 4: stronghold.v1.Request.within:type_name -> stronghold.v1.Location
 	3,  // 5: stronghold.v1.Request.steps:type_name -> stronghold.v1.Request
 	0,  // 6: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
-	5,  // 7: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
-	12, // 8: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
-	10, // 9: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
-	15, // 10: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
-	16, // 11: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
-	17, // 12: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
-	20, // 13: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
-	8,  // 14: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
-	9,  // 15: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
+	7,  // 7: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
+	14, // 8: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
+	12, // 9: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
+	17, // 10: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
+	18, // 11: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
+	19, // 12: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
+	22, // 13: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
+	10, // 14: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
+	11, // 15: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
 	4,  // 16: stronghold.v1.Response.results:type_name -> stronghold.v1.Response
-	25, // 17: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
-	18, // 18: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
-	7,  // 19: stronghold.v1.Response.wanted:type_name -> stronghold.v1.Range
-	7,  // 20: stronghold.v1.Response.copied:type_name -> stronghold.v1.Range
-	2,  // 21: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
-	6,  // 22: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
-	6,  // 23: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
-	2,  // 24: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
-	11, // 25: stronghold.v1.Peer.usage:type_name -> stronghold.v1.Usage
-	13, // 26: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
-	14, // 27: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
-	18, // 28: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
-	21, // 29: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
-	22, // 30: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
-	23, // 31: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
-	24, // 32: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
-	2,  // 33: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
-	22, // 34: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
-	2,  // 35: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
-	28, // 36: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
-	29, // 37: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
-	27, // 38: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
-	21, // 39: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	27, // 17: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
+	20, // 18: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
+	9,  // 19: stronghold.v1.Response.wanted:type_name -> stronghold.v1.Range
+	9,  // 20: stronghold.v1.Response.copied:type_name -> stronghold.v1.Range
+	5,  // 21: stronghold.v1.Response.salvaged:type_name -> stronghold.v1.Salvaged
+	6,  // 22: stronghold.v1.Salvaged.damage:type_name -> stronghold.v1.Damage
+	2,  // 23: stronghold.v1.Damage.client:type_name -> stronghold.v1.Location
+	2,  // 24: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
+	8,  // 25: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
+	8,  // 26: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
+	2,  // 27: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
+	13, // 28: stronghold.v1.Peer.usage:type_name -> stronghold.v1.Usage
+	15, // 29: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
+	16, // 30: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
+	20, // 31: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
+	23, // 32: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
+	24, // 33: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
+	25, // 34: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
+	26, // 35: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
+	2,  // 36: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
+	24, // 37: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
+	2,  // 38: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
+	30, // 39: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
+	31, // 40: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
+	29, // 41: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
+	23, // 42: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }
@@ -3685,7 +3885,7 @@ func file_stronghold_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stronghold_proto_rawDesc), len(file_stronghold_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -102,6 +102,13 @@ func (k *Keys) Renew() (*Keys, error) {
 	return next, nil
 }
 
+// same are the keys of the same root key, before another was found in a file.
+func (k *Keys) same() (*Keys, error) {
+	var next *Keys
+	err := k.root.Use(func(b []byte) (err error) { next, err = KeysOf(k.arena, b); return err })
+	return next, err
+}
+
 // Copy returns the same keys, to be destroyed for themselves.
 func (k *Keys) Copy() (*Keys, error) {
 	next, err := k.Renew()

@@ -76,7 +76,7 @@ var outcomes = map[protocol.Status]outcome{
 	protocol.Status_EXISTS:              {exit: exitFailed, hint: "choose another location, or replace the record for good with --overwrite"},
 	protocol.Status_WRONG_KIND:          {exit: exitFailed, hint: "`shnode key ls` tells the kind of each record"},
 	protocol.Status_WRONG_KEY:           {exit: exitLocked, hint: "it takes the passphrase that the home was made with; nothing was changed"},
-	protocol.Status_DAMAGED:             {exit: exitDamaged, hint: "put a copy of vault.stronghold in its place; the damaged file has not been changed"},
+	protocol.Status_DAMAGED:             {exit: exitDamaged, hint: "put a copy of vault.stronghold in its place, or see `shnode snapshot restore --salvage`; the damaged file has not been changed"},
 	protocol.Status_UNSUPPORTED_VERSION: {exit: exitDamaged, hint: "a newer shnode wrote this file: open it with that one"},
 	protocol.Status_NOT_A_SNAPSHOT:      {exit: exitDamaged, hint: "vault.stronghold in the home is some other file; the right one has to take its place"},
 	protocol.Status_NO_SPACE:            {exit: exitFailed, hint: "make room and ask again; nothing was changed"},

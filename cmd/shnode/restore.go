@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -18,8 +19,14 @@ func (a *app) snapshotVerifyCommand() *cobra.Command {
 		Short: "read a snapshot wholly, with its passphrase, and tell whether it is as it was written; asks no node",
 		Long: `verify opens a snapshot in a zone of its own, which ends with it, and holds every
 byte of it against what authenticates it. It changes nothing. Where a file is
-damaged it says at which byte.`,
-		Example: `  shnode snapshot verify backup.stronghold --passphrase-file passphrase`,
+damaged it says at which byte.
+
+--salvage OUT writes what can still be had of a damaged file as a new one, which the
+same passphrases and keys open: what stands before the damage, and what opens behind
+it. It says what is missing. The damaged file stays as it is. Somebody who has had it
+in his hands may have taken changes out of it: look at what has come.`,
+		Example: `  shnode snapshot verify backup.stronghold --passphrase-file passphrase
+  shnode snapshot verify damaged.stronghold --salvage saved.stronghold`,
 		Args:    takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkMaxCost(o.MaxCost); err != nil {
@@ -34,12 +41,19 @@ damaged it says at which byte.`,
 			ctx, cancel := a.within(cmd)
 			defer cancel()
 			v, err := local.Verify(ctx, args[0], o)
+			if errors.Is(err, fs.ErrExist) {
+				return fileExists(o.Salvage)
+			}
 			if err != nil {
 				return aboutFile(args[0], err)
+			}
+			if o.Salvage != "" {
+				return a.printSalvaged(args[0], v, map[string]any{"salvaged_to": o.Salvage})
 			}
 			return a.printVerified(args[0], v, nil)
 		},
 	}
+	cmd.Flags().StringVar(&o.Salvage, "salvage", "", "write what can be had of a damaged file as a new one of this name")
 	maxCostFlag(cmd, &o.MaxCost)
 	return cmd
 }
@@ -77,13 +91,17 @@ in the place of the home's snapshot. No node may run on the home. The file that
 was there stays, as vault.stronghold.replaced-TIME: it still holds what was revoked.
 
 A file that is older than the last one that was written in this home is refused,
-since what was changed in between is not in it, unless --accept-older is given.`,
+since what was changed in between is not in it, unless --accept-older is given.
+
+With --salvage FILE may be damaged, and be the home's own: what can be had of it
+takes its place. See ` + "`shnode help snapshot verify`" + `.`,
 		Example: `  shnode snapshot restore backup.stronghold --dry-run
   shnode snapshot restore backup.stronghold --accept-older`,
 		Args: takes(1, 1),
 	}
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "verify it, and change nothing")
 	cmd.Flags().BoolVar(&o.AcceptOlder, "accept-older", false, "also if it is older than the last one that was written here")
+	cmd.Flags().BoolVar(&o.Salvage, "salvage", false, "restore what can be had of a damaged file")
 	maxCostFlag(cmd, &o.MaxCost)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		home, err := a.home()
@@ -113,7 +131,11 @@ since what was changed in between is not in it, unless --accept-older is given.`
 		if !o.DryRun {
 			a.talkf("restored")
 		}
-		return a.printVerified(args[0], v, map[string]any{"restored": !o.DryRun, "replaced": replaced})
+		more := map[string]any{"restored": !o.DryRun, "replaced": replaced}
+		if o.Salvage {
+			return a.printSalvaged(args[0], v, more)
+		}
+		return a.printVerified(args[0], v, more)
 	}
 	return cmd
 }
@@ -131,7 +153,7 @@ func aboutFile(file string, err error) error {
 	case protocol.Status_WRONG_KEY:
 		f.hint = "it takes the passphrase that this file was written under; nothing was changed"
 	case protocol.Status_DAMAGED:
-		f.hint = "try another copy; nothing was changed"
+		f.hint = "try another copy, or see what --salvage can have of this one; nothing was changed"
 	case protocol.Status_OLDER:
 		f.hint = "with --accept-older it is taken all the same, without what was changed since; nothing was changed"
 	default:

@@ -22,29 +22,53 @@ type Verified struct {
 	Recovered bool   // it was
 	Changes   uint64 // number of the last change
 	lineage   []byte
+
+	Salvaged *protocol.Salvaged // what could be had of a damaged file; nil if nobody asked for that
 }
 
 // VerifyOptions say how [Verify] goes about it.
 type VerifyOptions struct {
 	Secret  []byte // of a slot of the file; the caller wipes it
 	MaxCost uint32 // what trying its passphrase slots may take, all together: log2 of scrypt's N, at most 27; 0: 20
+	Salvage string // not empty: write what can be had of the file, which may be damaged, as a new file of this name
 }
 
 // Verify reads a snapshot file wholly, in a zone of its own. Refusals are a
-// [*protocol.Error]: [protocol.ErrDamaged] says where.
-func Verify(ctx context.Context, path string, o VerifyOptions) (*Verified, error) {
+// [*protocol.Error]: [protocol.ErrDamaged] says where. A file that there is already is
+// not written to: that is fs.ErrExist.
+func Verify(ctx context.Context, path string, o VerifyOptions) (_ *Verified, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	s := &Stronghold{log: slog.New(slog.DiscardHandler), state: new(state)}
-	return s.verify(ctx, f, o.Secret, protocol.UnlockOptions{AcceptOlder: true, MaxCost: o.MaxCost})
+	open := protocol.UnlockOptions{AcceptOlder: true, MaxCost: o.MaxCost}
+	if o.Salvage == "" {
+		return s.verify(ctx, f, o.Secret, open, nil)
+	}
+	out, err := os.OpenFile(o.Salvage, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.verify(ctx, f, o.Secret, open, out)
+	if err == nil {
+		err = out.Sync()
+	}
+	if err = errors.Join(err, out.Close()); err == nil {
+		err = syncFolder(filepath.Dir(o.Salvage))
+	}
+	if err != nil {
+		os.Remove(o.Salvage)
+		return nil, err
+	}
+	return v, nil
 }
 
 // verify opens what f holds in a zone that ends with it. What is older than what
-// s remembers is refused, unless it is accepted.
-func (s *Stronghold) verify(ctx context.Context, f *os.File, secret []byte, o protocol.UnlockOptions) (*Verified, error) {
+// s remembers is refused, unless it is accepted. If there is an out, what can be had of a
+// damaged file is written there.
+func (s *Stronghold) verify(ctx context.Context, f *os.File, secret []byte, o protocol.UnlockOptions, out io.Writer) (*Verified, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -59,14 +83,36 @@ func (s *Stronghold) verify(ctx context.Context, f *os.File, secret []byte, o pr
 		if req.Operation != "node.unlock" {
 			return call(ctx, zone, req)
 		}
-		opened, err = s.bring(ctx, zone, req, f)
+		opened, err = s.bring(ctx, zone, req, f, out != nil)
 		return opened, err
 	})}
 	if err := c.UnlockWith(ctx, secret, o); err != nil {
 		return nil, err
 	}
-	return &Verified{Size: st.Size(), Base: int64(opened.Base), Length: int64(opened.Length), Recovered: opened.Recovered,
+	if out != nil {
+		if err := give(ctx, zone, out); err != nil {
+			return nil, err
+		}
+	}
+	return &Verified{Salvaged: opened.Salvaged, Size: st.Size(), Base: int64(opened.Base), Length: int64(opened.Length), Recovered: opened.Recovered,
 		Changes: opened.Change.GetSequence(), lineage: opened.Lineage}, nil
+}
+
+// give writes the state of a zone as a new file.
+func give(ctx context.Context, zone *handle, out io.Writer) error {
+	for more := false; ; more = true {
+		req := &protocol.Request{Id: protocol.NewID(), Operation: "zone.fold", More: more}
+		resp, err := call(ctx, zone, req)
+		if err == nil {
+			err = protocol.AsError(req, resp)
+		}
+		if err == nil {
+			_, err = out.Write(resp.Snapshot)
+		}
+		if err != nil || !resp.More {
+			return err
+		}
+	}
 }
 
 // RestoreOptions say how [Restore] goes about it.
@@ -75,6 +121,7 @@ type RestoreOptions struct {
 	DryRun      bool   // change nothing
 	AcceptOlder bool   // also if the file is older than the last one that was written here
 	MaxCost     uint32 // as for Verify
+	Salvage     bool   // the file may be damaged: restore what can be had of it
 }
 
 // Restore puts a copy of a snapshot file in the place of the home's, after it was
@@ -105,7 +152,14 @@ func Restore(ctx context.Context, cfg Config, path string, o RestoreOptions) (_ 
 	}
 	defer os.Remove(temp) // it is gone already after the rename
 	defer to.Close()
-	if _, err := io.Copy(to, from); err != nil {
+	var salvaged *protocol.Salvaged
+	if o.Salvage {
+		v, err := s.verify(ctx, from, o.Secret, protocol.UnlockOptions{AcceptOlder: true, MaxCost: o.MaxCost}, to)
+		if err != nil {
+			return nil, "", err
+		}
+		salvaged = v.Salvaged
+	} else if _, err := io.Copy(to, from); err != nil {
 		return nil, "", err
 	}
 	if err := to.Sync(); err != nil {
@@ -114,7 +168,10 @@ func Restore(ctx context.Context, cfg Config, path string, o RestoreOptions) (_ 
 	if _, err := to.Seek(0, io.SeekStart); err != nil {
 		return nil, "", err
 	}
-	v, err := s.verify(ctx, to, o.Secret, protocol.UnlockOptions{AcceptOlder: o.AcceptOlder, MaxCost: o.MaxCost})
+	v, err := s.verify(ctx, to, o.Secret, protocol.UnlockOptions{AcceptOlder: o.AcceptOlder, MaxCost: o.MaxCost}, nil)
+	if v != nil {
+		v.Salvaged = salvaged
+	}
 	if err != nil || o.DryRun {
 		return v, "", err
 	}

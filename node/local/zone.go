@@ -273,7 +273,7 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	if err != nil {
 		return s.refuseFile(err), nil
 	}
-	resp, err := s.bring(ctx, zone, req, file)
+	resp, err := s.bring(ctx, zone, req, file, false)
 	if err != nil || resp.Status != protocol.Status_OK {
 		file.Close()
 	}
@@ -394,9 +394,9 @@ func Inspect(ctx context.Context, path string) (_ *protocol.SnapshotInfo, size i
 
 // bring gives the file to the zone: its beginning, and then what the zone wants of it. The
 // error means that no answer came.
-func (s *Stronghold) bring(ctx context.Context, zone *handle, unlock *protocol.Request, file io.ReaderAt) (*protocol.Response, error) {
+func (s *Stronghold) bring(ctx context.Context, zone *handle, unlock *protocol.Request, file io.ReaderAt, salvage bool) (*protocol.Response, error) {
 	// The secret was sealed for node.unlock: the zone opens it as what it was asked for.
-	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: s.state.device[:], Within: unlock.Within, Cost: unlock.Cost}
+	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: s.state.device[:], Within: unlock.Within, Cost: unlock.Cost, Salvage: salvage}
 	s.settings.Limits.put(req)
 	if s.state.DB != nil && !unlock.AcceptOlder {
 		req.Lineage, req.Newest = s.state.newest()

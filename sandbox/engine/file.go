@@ -52,6 +52,9 @@ type opening struct {
 	only   map[vault.ID]bool // the clients to load; nil: all
 	limits vault.Limits      // that its state is to have
 
+	salvage bool
+	damage  []snapshot.Damage // that was found then
+
 	lineage []byte // what the node knows: the file must be of it, unless it is empty,
 	newest  uint64 // and hold this change
 }
@@ -123,7 +126,13 @@ func (e *Engine) take() (*protocol.Response, error) {
 	e.frugal()
 	e.mu.Unlock()
 	debug.FreeOSMemory() // reading it took as much again
-	return &protocol.Response{Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Lineage: lineage, Recovered: o.state.Recovered,
+	var salvaged *protocol.Salvaged
+	if o.salvage {
+		if salvaged, err = o.salvaged(); err != nil {
+			return nil, err
+		}
+	}
+	return &protocol.Response{Salvaged: salvaged, Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Lineage: lineage, Recovered: o.state.Recovered,
 		Change: &protocol.Change{Sequence: o.state.DB.Sequence()}}, nil
 }
 
@@ -168,7 +177,7 @@ func (e *Engine) begin(req *protocol.Request) (*protocol.Response, error) {
 
 // read starts to read a snapshot whose keys are known.
 func (e *Engine) read(keys *snapshot.Keys, req *protocol.Request) {
-	o := &opening{limits: limitsOf(req), lineage: req.Lineage, newest: req.Newest}
+	o := &opening{limits: limitsOf(req), lineage: req.Lineage, newest: req.Newest, salvage: req.Salvage}
 	if req.Within != nil {
 		o.only = map[vault.ID]bool{}
 		for _, l := range req.Within {
@@ -179,7 +188,12 @@ func (e *Engine) read(keys *snapshot.Keys, req *protocol.Request) {
 	copy(options.Device[:], req.Device)
 	o.exchange = converse(part{req.Snapshot, !req.More}, func(x *exchange) (err error) {
 		used := false
-		o.state, err = snapshot.Read(x, func(*snapshot.Header) (*snapshot.Keys, error) { used = true; return keys, nil }, options)
+		unlock := func(*snapshot.Header) (*snapshot.Keys, error) { used = true; return keys, nil }
+		if o.salvage {
+			o.state, o.damage, err = snapshot.Salvage(x, unlock, options)
+		} else {
+			o.state, err = snapshot.Read(x, unlock, options)
+		}
 		if !used {
 			keys.Destroy()
 		}
