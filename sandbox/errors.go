@@ -37,6 +37,19 @@ func (e *LayerError) Error() string {
 	return fmt.Sprintf("sandbox: the required layer %q is missing: %s", e.Layer.Name, e.Layer.Note)
 }
 
+// A DeniedError is returned by [Start] when a system call filter that is not the zone's own ended it: that of a container or
+// a service, under which the program runs.
+type DeniedError struct {
+	Call string // what it was about to do; "" if it did not come to say
+}
+
+func (e *DeniedError) Error() string {
+	if e.Call == "" {
+		return "sandbox: a system call filter that is not the zone's own ended it at its start"
+	}
+	return "sandbox: a system call filter that is not the zone's own ended it at " + e.Call
+}
+
 // A SetupError is returned by [Start] when the setup function given to [Gate] failed or panicked.
 type SetupError struct{ Text string }
 

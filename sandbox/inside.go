@@ -31,6 +31,10 @@ func runInside(ends []end, arenaSize int, setup func(Inside) (Handler, error)) {
 		s.add(e, toZone[i], toParent[i])
 	}
 
+	step := func(call string) { s.lanes[0].writeAlone(0, kindStep, []byte(call)) }
+	limit := memoryLeft()
+	memory.RaiseLimit()
+	step("memfd_secret")
 	arena, err := memory.NewArena(max(arenaSize, 1))
 	locked := Layer{Name: "locked memory", Active: err == nil, Required: requireLayers}
 	if err == nil {
@@ -39,7 +43,8 @@ func runInside(ends []end, arenaSize int, setup func(Inside) (Handler, error)) {
 		locked.Note = err.Error()
 	}
 	layers = append(layers, locked)
-	layers = append(layers, lockDown(len(ends))...)
+	layers = append(layers, lockDown(len(ends), step)...)
+	step("")
 	for _, l := range layers {
 		if l.Required && !l.Active {
 			s.refuse(kindRefused, appendLayers(nil, layers))
@@ -49,7 +54,7 @@ func runInside(ends []end, arenaSize int, setup func(Inside) (Handler, error)) {
 		s.refuse(kindSetup, []byte(locked.Note))
 	}
 
-	s.handler, err = callSetup(setup, Inside{Arena: arena, Workers: workers})
+	s.handler, err = callSetup(setup, Inside{Arena: arena, Workers: workers, Memory: limit})
 	if err != nil {
 		text := err.Error()
 		s.refuse(kindSetup, []byte(text[:min(len(text), maxErrorText)]))

@@ -17,7 +17,7 @@ func hide() []Layer {
 
 // lockDown takes away what limits can: core dumps, growing files, new descriptors, new processes. The system's own
 // sandbox takes a C library's call, and cgo is not for a zone.
-func lockDown(int) []Layer {
+func lockDown(int, func(string)) []Layer {
 	var err error
 	for _, l := range []struct {
 		resource int

@@ -31,8 +31,9 @@ func hide() []Layer {
 	return []Layer{dumpable}
 }
 
-// lockDown gives up what is left. The arena is mapped already, which the limits would forbid.
-func lockDown(pipes int) []Layer {
+// lockDown gives up what is left. The arena is mapped already, which the limits would forbid. step tells the parent which
+// system call comes next.
+func lockDown(pipes int, step func(call string)) []Layer {
 	limits := Layer{Name: "resource limits", Active: true}
 	landlock := Layer{Name: "Landlock", Active: true}
 	privileges := Layer{Name: "no new privileges", Active: true, Required: true}
@@ -48,6 +49,7 @@ func lockDown(pipes int) []Layer {
 		failed(&filter, err)
 	}
 	failed(&limits, limitMemory())
+	step("landlock_create_ruleset")
 	if note, err := landlockAll(); err != nil {
 		failed(&landlock, err)
 	} else {
@@ -60,6 +62,7 @@ func lockDown(pipes int) []Layer {
 	}
 
 	failed(&limits, ignoreRest())
+	step("seccomp")
 
 	// The filter is taken from this thread to all others.
 	runtime.LockOSThread()
@@ -113,7 +116,11 @@ func limitMemory() error {
 	if _, err := fmt.Sscan(string(b), &pages); err != nil {
 		return err
 	}
-	most := pages*uint64(os.Getpagesize()) + uint64(memory)
+	var outer unix.Rlimit // maybe somebody has set one already
+	if err := unix.Getrlimit(unix.RLIMIT_AS, &outer); err != nil {
+		return err
+	}
+	most := min(pages*uint64(os.Getpagesize())+uint64(memory), outer.Cur)
 	return unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: most, Max: most})
 }
 

@@ -17,7 +17,7 @@ func hide() []Layer {
 }
 
 // lockDown has nothing to give up.
-func lockDown(int) []Layer {
+func lockDown(int, func(string)) []Layer {
 	return []Layer{
 		{Name: "resource limits", Note: missing},
 		{Name: "Landlock", Note: missing},

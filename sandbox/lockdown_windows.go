@@ -25,7 +25,7 @@ func hide() []Layer {
 }
 
 // lockDown has nothing to give up: the parent's job object has the limits.
-func lockDown(int) []Layer {
+func lockDown(int, func(string)) []Layer {
 	return []Layer{
 		{Name: "Landlock", Note: "not on windows"},
 		{Name: "no new privileges", Note: "not on windows"},

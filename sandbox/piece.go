@@ -23,6 +23,7 @@ const (
 	kindSetup                    // instead: the text of the error of setup
 	kindMove                     // to the zone: 4 bytes, the processor where the caller will wait; he is alone on this pipe
 	kindLong                     // kindRequest, for one that takes long: others do not wait for it
+	kindStep                     // before the report: the system call that comes next, which somebody's filter may forbid
 )
 
 const (

@@ -24,6 +24,7 @@ var refusals = map[string]struct {
 	layer  string // the layer that is missing
 	starts bool   // nevertheless
 	note   string // of the layer, or in the error
+	kill   bool   // who asks is ended, not told
 }{
 	"no filters":         {calls: []uint32{unix.SYS_SECCOMP}, layer: "syscall filter", note: "seccomp"},
 	"dumpable":           {prctl: unix.PR_SET_DUMPABLE, layer: "non-dumpable", note: "not permitted"},
@@ -32,6 +33,12 @@ var refusals = map[string]struct {
 	"no Landlock":        {calls: []uint32{unix.SYS_LANDLOCK_CREATE_RULESET}, layer: "Landlock", starts: true, note: "landlock_create_ruleset"},
 	"no fewer rights":    {prctl: unix.PR_SET_NO_NEW_PRIVS, note: "PR_SET_NO_NEW_PRIVS"},
 	"nothing is refused": {starts: true},
+
+	// A filter that kills says nothing: the zone has said what it was about to do.
+	"death for locked memory": {calls: []uint32{447}, kill: true, note: "not the zone's own ended it at memfd_secret"},
+	"death for Landlock":      {calls: []uint32{unix.SYS_LANDLOCK_CREATE_RULESET}, kill: true, note: "not the zone's own ended it at landlock_create_ruleset"},
+	"death for filters":       {calls: []uint32{unix.SYS_SECCOMP}, kill: true, note: "not the zone's own ended it at seccomp"},
+	"death for a handshake":   {calls: []uint32{unix.SYS_SETRLIMIT, unix.SYS_PRLIMIT64}, kill: true, note: "not the zone's own ended it at its start"},
 }
 
 // beRefused is what TestRefusedLayers runs in a process of its own: it says what came of Start.
@@ -40,6 +47,9 @@ func beRefused(what string) {
 	r := refusals[what]
 	prog := []bpf.Instruction{bpf.LoadAbsolute{Off: offNumber, Size: 4}}
 	refuse := bpf.RetConstant{Val: retErrno | uint32(unix.EPERM)}
+	if r.kill {
+		refuse.Val = retKillProcess
+	}
 	for _, n := range r.calls {
 		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: n, SkipTrue: 1}, refuse)
 	}
@@ -104,6 +114,9 @@ func TestRefusedLayers(t *testing.T) {
 			}
 			said := out.String()
 			note := tt.note
+			if iscgo && what == "death for Landlock" {
+				t.Skip("a build with cgo does not ask for it")
+			}
 			if iscgo && tt.layer == "Landlock" { // refused or not
 				note = "not in a build with cgo"
 			}

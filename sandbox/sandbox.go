@@ -40,6 +40,10 @@ type Inside struct {
 	// Workers is how many requests are usually worked on at once. A request that takes long does not hold up those that
 	// were sent after it, so for a while there may be up to four times as many.
 	Workers int
+
+	// Memory is how many more bytes the process might take when it started, as far as a limit was set for it or its control
+	// group; 0: none was.
+	Memory uint64
 }
 
 // Gate makes this program able to run as the zone of the given name. It is called from an init(), so that the process

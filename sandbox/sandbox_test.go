@@ -57,6 +57,8 @@ func init() {
 				return sum[:], nil
 			case 'n': // as many bytes as asked for
 				return bytes.Repeat([]byte{'n'}, int(binary.LittleEndian.Uint32(rest))), nil
+			case 'm': // how much memory there is
+				return binary.LittleEndian.AppendUint64(nil, in.Memory), nil
 			case 'f':
 				return nil, fmt.Errorf("failed: %s", rest)
 			case 'p':

@@ -25,6 +25,7 @@ type Zone struct {
 	start  chan struct{} // closed when Start is through with the lanes
 	ended  chan struct{} // closed when err is set
 	done   chan struct{}
+	step   string         // what it said last before its report
 	wg     sync.WaitGroup // readers and writers
 
 	mu     sync.Mutex
@@ -73,7 +74,9 @@ func Start(ctx context.Context, c Config) (*Zone, error) {
 		z.child.kill()
 		close(z.start)
 		<-z.done
-		if errors.Is(err, errNoReport) {
+		if errors.Is(err, errNoReport) && z.err.Reason == ReasonFilter {
+			err = &DeniedError{z.step}
+		} else if errors.Is(err, errNoReport) {
 			err = fmt.Errorf("sandbox: the zone did not start: %w", z.err)
 		}
 		return nil, err
@@ -171,6 +174,9 @@ func (z *Zone) greet() error {
 		}
 		if whole, err = m.add(p); err != nil {
 			return fmt.Errorf("sandbox: the zone's report: %w", err)
+		}
+		if whole && m.kind == kindStep {
+			z.step, m, whole = string(m.data), message{}, false
 		}
 	}
 	if m.kind == kindSetup {

@@ -45,7 +45,7 @@ func (k *Keys) header(t testing.TB, secrets ...string) *Header {
 	t.Helper()
 	h := new(Header)
 	for _, secret := range secrets {
-		s, err := newSlot([]byte(secret), 1)
+		s, err := newSlot([]byte(secret), 1, 0)
 		if err == nil {
 			h, _, err = h.With(s)
 		}

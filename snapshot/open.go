@@ -87,16 +87,17 @@ func parseIdentity(line string) (*opener, error) {
 }
 
 // NewSlot makes a slot that the secret opens, a passphrase or a key, without the
-// root key. cost is log2 N of scrypt, 0 for what takes about half a second here.
+// root key. cost is log2 N of scrypt, 0 for what takes about half a second here, and no
+// more than half of memory, in bytes, if that is not 0.
 // Errors are [*CostError], [ErrNotAKey], and [ErrWrongKey] for the empty passphrase.
-func NewSlot(secret []byte, cost int) (Slot, error) {
+func NewSlot(secret []byte, cost int, memory uint64) (Slot, error) {
 	if cost != 0 && (cost < MinCost || cost > MaxCost) {
 		return Slot{}, &CostError{Cost: cost, Max: MaxCost}
 	}
-	return newSlot(secret, cost)
+	return newSlot(secret, cost, memory)
 }
 
-func newSlot(secret []byte, cost int) (Slot, error) {
+func newSlot(secret []byte, cost int, memory uint64) (Slot, error) {
 	o, err := parseOpener(secret)
 	if err != nil {
 		return Slot{}, err
@@ -113,7 +114,9 @@ func newSlot(secret []byte, cost int) (Slot, error) {
 		return Slot{}, ErrWrongKey // it is empty
 	}
 	if cost == 0 {
-		cost = timedCost()
+		if cost = fittingCost(memory); cost > MinCost { // else there may be no room for a sample
+			cost = min(timedCost(), cost)
+		}
 	}
 	lock.SetWorkFactor(cost)
 	id, err := age.GenerateHybridIdentity()
@@ -144,7 +147,19 @@ func timedCost() int {
 	if _, err := scrypt.Key([]byte("a sample"), []byte("a salt"), 1<<sample, 8, 1, keySize); err != nil {
 		panic("snapshot: internal error: " + err.Error())
 	}
-	return costFor(sample, time.Since(start))
+	took := time.Since(start)
+	debug.FreeOSMemory() // before the hash itself takes as much again, and more
+	return costFor(sample, took)
+}
+
+// fittingCost is the highest cost whose hash leaves half of memory to others, if one
+// does: whoever opens the snapshot has more to do than to hash. 0 bytes mean no bound.
+func fittingCost(memory uint64) int {
+	if memory == 0 {
+		return MaxCost
+	}
+	const costToBytes = 10 // 128 r N, where r = 8
+	return min(max(bits.Len64(memory/2)-1-costToBytes, MinCost), MaxCost)
 }
 
 // costFor is the cost that takes about half a second where one of sample takes took.

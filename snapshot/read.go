@@ -45,13 +45,13 @@ func (s *State) Close() {
 
 // Create makes the state of a new, empty snapshot that opens with the secret, as
 // [NewSlot] takes it.
-func Create(arena *memory.Arena, secret []byte, cost int) (*State, error) {
+func Create(arena *memory.Arena, secret []byte, cost int, room uint64) (*State, error) {
 	k, err := NewKeys(arena)
 	if err != nil {
 		return nil, err
 	}
 	s := &State{Keys: k}
-	slot, err := NewSlot(secret, cost)
+	slot, err := NewSlot(secret, cost, room)
 	if err == nil {
 		s.Header, _, err = new(Header).With(slot)
 	}

@@ -46,6 +46,19 @@ func TestPassphraseForms(t *testing.T) {
 	}
 }
 
+// A cost that is chosen leaves half of the memory that there is.
+func TestFittingCost(t *testing.T) {
+	for memory, want := range map[uint64]int{0: MaxCost, 1: MinCost, 150 << 20: MinCost, 511 << 20: MinCost, 512 << 20: 18, 1 << 30: 19, 2<<30 - 1: 19, 2 << 30: 20, 1 << 60: MaxCost} {
+		if got := fittingCost(memory); got != want {
+			t.Errorf("with %d MiB: %d, want %d", memory>>20, got, want)
+		}
+	}
+	s, err := newSlot([]byte(passphrase), 0, 200<<20)
+	if cost, _ := s.Cost(); err != nil || cost != MinCost {
+		t.Errorf("in little memory: cost %d, %v", cost, err)
+	}
+}
+
 // Each sort of secret opens its slot, and says which slots it is not for.
 func TestSlotsOpen(t *testing.T) {
 	k, _ := newKeys(t)
@@ -158,8 +171,8 @@ func TestRawKeyIsAnIdentity(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		a, errA := newSlot([]byte(KeyPrefix+hex.EncodeToString(seed)), 0)
-		b, errB := newSlot([]byte(text), 0)
+		a, errA := newSlot([]byte(KeyPrefix+hex.EncodeToString(seed)), 0, 0)
+		b, errB := newSlot([]byte(text), 0, 0)
 		if errA != nil || errB != nil || a.Recipient != b.Recipient || a.Kind != KeySlot || b.Kind != RecipientSlot {
 			t.Errorf("%v %v: %d %d", errA, errB, a.Kind, b.Kind)
 		}
@@ -430,14 +443,14 @@ func TestCosts(t *testing.T) {
 		}
 	}
 	for _, cost := range []int{-1, 1, MinCost - 1, MaxCost + 1} {
-		if _, err := NewSlot([]byte(passphrase), cost); !errors.As(err, new(*CostError)) {
+		if _, err := NewSlot([]byte(passphrase), cost, 0); !errors.As(err, new(*CostError)) {
 			t.Errorf("cost %d: %v", cost, err)
 		}
 	}
-	if _, err := NewSlot(nil, MinCost); !errors.Is(err, ErrWrongKey) {
+	if _, err := NewSlot(nil, MinCost, 0); !errors.Is(err, ErrWrongKey) {
 		t.Errorf("the empty passphrase: %v", err)
 	}
-	if _, err := NewSlot([]byte("AGE-SECRET-KEY-1X"), MinCost); !errors.Is(err, ErrNotAKey) {
+	if _, err := NewSlot([]byte("AGE-SECRET-KEY-1X"), MinCost, 0); !errors.Is(err, ErrNotAKey) {
 		t.Errorf("no key: %v", err)
 	}
 }

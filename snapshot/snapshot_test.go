@@ -20,17 +20,17 @@ func TestCreateWriteRead(t *testing.T) {
 		t.Skip("the password hash takes minutes, and nothing in it is shared")
 	}
 	arena := newArena(t)
-	if _, err := Create(arena, []byte(passphrase), MinCost-1); !errors.As(err, new(*CostError)) {
+	if _, err := Create(arena, []byte(passphrase), MinCost-1, 0); !errors.As(err, new(*CostError)) {
 		t.Errorf("cost %d: %v", MinCost-1, err)
 	}
-	if _, err := Create(arena, []byte(passphrase), MaxCost+1); !errors.As(err, new(*CostError)) {
+	if _, err := Create(arena, []byte(passphrase), MaxCost+1, 0); !errors.As(err, new(*CostError)) {
 		t.Errorf("cost %d: %v", MaxCost+1, err)
 	}
-	if _, err := Create(arena, nil, MinCost); err == nil {
+	if _, err := Create(arena, nil, MinCost, 0); err == nil {
 		t.Error("an empty passphrase made a slot")
 	}
 	isEmpty(t, arena)
-	s, err := Create(arena, []byte(passphrase), MinCost)
+	s, err := Create(arena, []byte(passphrase), MinCost, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

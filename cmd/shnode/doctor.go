@@ -36,6 +36,9 @@ own, and little more: doctor ends with 1 there, and says so.`,
 				zone = &protocol.Zone{Layers: []*protocol.Layer{{Name: l.Name, Active: l.Active, Required: l.Required, Note: l.Note}}}
 				return a.printDiagnosis(zone, running, "a zone does not start here: "+err.Error())
 			}
+			if errors.As(err, new(*sandbox.DeniedError)) {
+				return a.printDiagnosis(nil, running, "a zone does not start here: "+err.Error()+"\n      "+deniedHint)
+			}
 			if err != nil {
 				return err
 			}

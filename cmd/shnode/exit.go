@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/stronghold-go/stronghold/node/control"
 	"github.com/stronghold-go/stronghold/node/local"
 	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox"
 )
 
 // Exit codes. Scripts count on them.
@@ -101,6 +103,9 @@ func explain(ctx context.Context, err error, remote bool) *failure {
 	var f *failure
 	var refused *protocol.Error
 	var home *local.HomeError
+	var missing *sandbox.LayerError
+	var denied *sandbox.DeniedError
+	var ended *sandbox.EndedError
 	switch {
 	case errors.As(err, &f):
 		return f
@@ -132,6 +137,19 @@ func explain(ctx context.Context, err error, remote bool) *failure {
 		return unanswered("no answer within the time given")
 	case errors.Is(err, protocol.ErrClosed), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return unanswered("the node stopped before it answered")
+	case errors.As(err, &missing):
+		l := missing.Layer
+		return failed("zone", err.Error(), adviceOn(runtime.GOOS, &protocol.Layer{Name: l.Name, Note: l.Note}).hint)
+	case errors.As(err, &denied):
+		return failed("zone", err.Error(), deniedHint)
+	case errors.As(err, &ended) && (ended.Signal == syscall.SIGKILL || ended.ExitCode == outOfMemory):
+		return failed("zone", err.Error(), "was there memory enough? MemoryMax= of a systemd service, --memory of a container or `ulimit -v` may bound it; a lower --cost takes less, 17 takes 128 MiB")
+	case errors.Is(err, syscall.EROFS):
+		return failed("read_only", err.Error(), "nothing may be written there: a systemd service takes ReadWritePaths= or StateDirectory=, a container a volume")
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return failed("too_many_files", err.Error(), "raise the limit of open files: LimitNOFILE= of a systemd service, `ulimit -n` of a shell")
+	case errors.Is(err, syscall.EAFNOSUPPORT):
+		return failed("address_family", err.Error(), "a systemd service takes RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return failed("no_space", err.Error(), "make room and ask again")
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -143,6 +161,12 @@ func explain(ctx context.Context, err error, remote bool) *failure {
 	}
 	return failed("failed", err.Error(), "")
 }
+
+// deniedHint is for a filter around the whole node that ended its zone.
+const deniedHint = "the filter of a service or container has to allow what the zone needs to close itself in (systemd: " + serviceFilter + ")"
+
+// outOfMemory is how the runtime of Go ends when the system gives it none.
+const outOfMemory = 2
 
 func explainStatus(e *protocol.Error, remote bool) *failure {
 	o, ok := outcomes[e.Status]

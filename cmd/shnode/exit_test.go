@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
+	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/stronghold-go/stronghold/node/control"
 	"github.com/stronghold-go/stronghold/node/local"
 	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox"
 )
 
 // The exit code of every status, spelled out: scripts count on it.
@@ -82,6 +86,8 @@ func TestExplainStatus(t *testing.T) {
 func TestExplain(t *testing.T) {
 	interrupted, interrupt := context.WithCancelCause(t.Context())
 	interrupt(interruption{os.Interrupt})
+	// What a service manager's setting denied, its setting allows.
+	settings := map[string]string{"zone": "systemd", "read_only": "ReadWritePaths=", "too_many_files": "LimitNOFILE=", "address_family": "RestrictAddressFamilies="}
 	for _, test := range []struct {
 		ctx  context.Context
 		err  error
@@ -105,12 +111,22 @@ func TestExplain(t *testing.T) {
 		{t.Context(), &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, 7, "not_found"},
 		{t.Context(), &fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, 1, "permission"},
 		{t.Context(), &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 1, "no_space"},
+		{t.Context(), fmt.Errorf("x: %w", &sandbox.LayerError{Layer: sandbox.Layer{Name: "locked memory"}}), 1, "zone"},
+		{t.Context(), fmt.Errorf("x: %w", &sandbox.DeniedError{Call: "seccomp"}), 1, "zone"},
+		{t.Context(), fmt.Errorf("x: %w", &sandbox.EndedError{Reason: sandbox.ReasonSignal, Signal: syscall.SIGKILL}), 1, "zone"},
+		{t.Context(), fmt.Errorf("x: %w", &sandbox.EndedError{Reason: sandbox.ReasonExit, ExitCode: 2}), 1, "zone"},
+		{t.Context(), &fs.PathError{Op: "open", Path: "x", Err: syscall.EROFS}, 1, "read_only"},
+		{t.Context(), &fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE}, 1, "too_many_files"},
+		{t.Context(), &net.OpError{Op: "listen", Err: os.NewSyscallError("socket", syscall.EAFNOSUPPORT)}, 1, "address_family"},
 		{interrupted, errors.New("anything"), 130, "interrupted"},
 		{interrupted, &protocol.Error{Status: protocol.Status_UNAVAILABLE}, 130, "interrupted"},
 	} {
 		f := explain(test.ctx, test.err, false)
 		if f.exit != test.exit || f.code != test.code {
 			t.Errorf("%v: exit %d, code %s; want %d, %s", test.err, f.exit, f.code, test.exit, test.code)
+		}
+		if setting := settings[test.code]; runtime.GOOS == "linux" && !strings.Contains(f.hint, setting) {
+			t.Errorf("%v: the hint does not name %s: %s", test.err, setting, f.hint)
 		}
 	}
 }

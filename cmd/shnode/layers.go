@@ -14,20 +14,24 @@ type advice struct {
 	problem bool // the layer could be had here, or its absence is what a person has to know
 }
 
+// serviceFilter is what a zone needs that a service manager may deny: systemd's groups
+// have none of the calls by which a process takes rights from itself before version 253.
+const serviceFilter = "SystemCallFilter=@system-service seccomp memfd_secret landlock_create_ruleset landlock_add_rule landlock_restrict_self"
+
 // linuxAdvice has a row for every layer that may be missing from a zone that
 // runs. The names are those of sandbox.Layer. What a zone does not start
 // without has one too: doctor tells of zones that do not start.
 var linuxAdvice = map[string]advice{
 	"own process":          {"this machine starts no processes for shnode: has the user too many, or is the executable gone?", true},
 	"sealed pipe":          {"the zone and the node did not agree on keys: are both the same, unchanged executable?", true},
-	"locked memory":        {"the zone's memory can be swapped out: raise the limit of locked memory, `ulimit -l` or LimitMEMLOCK= of the service", true},
+	"locked memory":        {"the zone's memory can be swapped out: raise the hard limit of locked memory (LimitMEMLOCK=64M of a systemd service, --ulimit memlock= of a container, `ulimit -Hl` of a shell), and let a filter allow mlock", true},
 	"non-dumpable":         {"the kernel refuses prctl(PR_SET_DUMPABLE): does a container's own filter forbid it?", true},
 	"no new privileges":    {"the kernel refuses prctl(PR_SET_NO_NEW_PRIVS): does a container's own filter forbid it?", true},
-	"syscall filter":       {"the kernel refuses seccomp: is it built with CONFIG_SECCOMP_FILTER, and does a container's own filter allow it?", true},
+	"syscall filter":       {"the kernel refuses seccomp: the filter of a service or container has to allow it (systemd: " + serviceFilter + "), and a kernel be built with CONFIG_SECCOMP_FILTER", true},
 	"own session":          {"the kernel refuses setsid", true},
 	"dies with its parent": {"the kernel refuses prctl(PR_SET_PDEATHSIG); the zone still ends with its pipe", true},
 	"resource limits":      {"the kernel refuses setrlimit", true},
-	"Landlock":             {"Landlock takes Linux 5.13 or newer, and its name among those in /sys/kernel/security/lsm; the syscall filter alone keeps files and the network away", true},
+	"Landlock":             {"Landlock takes Linux 5.13 or newer, its name among those in /sys/kernel/security/lsm, and a service or container whose filter allows landlock_create_ruleset, landlock_add_rule and landlock_restrict_self; the syscall filter alone keeps files and the network away", true},
 	"private uid":          {onlyRoot, false},
 	"namespaces":           {onlyRoot, false},
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
 	// Its init turns this program into the zone when a node started it as one.
 	_ "github.com/stronghold-go/stronghold/sandbox/engine/zone"
 )
@@ -33,6 +34,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 // run is the whole program, but for the end of the process.
 func run(args []string) int {
+	memory.RaiseLimit() // before memguard takes what it needs
 	defer memguard.Purge()
 	ctx, stop := untilInterrupted()
 	defer stop()

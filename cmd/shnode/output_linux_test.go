@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,15 +32,7 @@ func startLogging(t *testing.T, prelude string, full bool) (node *exec.Cmd, log 
 	}
 	unix.SetNonblock(fd, false)
 
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	shnode := filepath.Join(t.TempDir(), "shnode")
-	if err := os.Symlink(exe, shnode); err != nil {
-		t.Fatal(err)
-	}
-	node = exec.CommandContext(t.Context(), "sh", "-c", prelude+`exec "$@"`, "sh", shnode, "--home", home, "run",
+	node = exec.CommandContext(t.Context(), "sh", "-c", prelude+`exec "$@"`, "sh", shnode(t), "--home", home, "run",
 		"--listen", "/ip4/127.0.0.1/tcp/0", "--passphrase-file", passphraseFile)
 	node.Stderr = theirs
 	out, err := node.StdoutPipe()

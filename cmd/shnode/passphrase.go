@@ -130,7 +130,7 @@ func lockSecret(b []byte) (buf *memguard.LockedBuffer, err error) {
 	defer func() {
 		if recover() != nil {
 			clear(b)
-			err = failed("memory", "no memory can be locked to hold a secret", "raise the limit: `ulimit -l`")
+			err = failed("memory", "no memory can be locked to hold a secret", "raise the hard limit: LimitMEMLOCK=64M of a systemd service, `ulimit -Hl` of a shell")
 		}
 	}()
 	return memguard.NewBufferFromBytes(b), nil

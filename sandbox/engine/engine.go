@@ -58,6 +58,9 @@ type Engine struct {
 	coming parts  // a file of another program
 	going  giving // a file for somebody
 
+	// Memory is how many more bytes this process may take, to be set before it is asked; 0: no limit is known.
+	Memory uint64
+
 	hashing sync.Mutex
 	waits   *waiting // for a password hash
 }

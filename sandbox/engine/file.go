@@ -30,7 +30,7 @@ func (e *Engine) create(req *protocol.Request) (*protocol.Response, error) {
 	if cost != 0 && (cost < snapshot.MinCost || cost > snapshot.MaxCost) {
 		return nil, &procedures.InputError{Field: "cost", Reason: "must be 17 to 22"}
 	}
-	state, err := snapshot.Create(e.arena, passphrase, cost)
+	state, err := snapshot.Create(e.arena, passphrase, cost, e.Memory)
 	if err != nil {
 		return nil, err
 	}

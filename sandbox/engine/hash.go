@@ -126,7 +126,7 @@ func (e *Engine) work(req *protocol.Request) (*protocol.Response, error) {
 		}
 	}
 	if f := job.NewKey; f != nil {
-		slot, err := snapshot.NewSlot(f.Key, int(f.Cost))
+		slot, err := snapshot.NewSlot(f.Key, int(f.Cost), e.Memory)
 		if err != nil {
 			return nil, err
 		}

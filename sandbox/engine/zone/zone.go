@@ -16,6 +16,7 @@ func init() {
 		if err != nil {
 			return nil, err
 		}
+		e.Memory = in.Memory
 		return e.Serve, nil
 	})
 }
