@@ -223,6 +223,8 @@ func (s *suite) set(t testing.TB, req *protocol.Request, f *protocol.Field) {
 		req.Secret = make([]byte, protocol.SealOverhead+32)
 	case "after":
 		req.After = make([]byte, 72)
+	case "left":
+		req.Left = new(protocol.Usage)
 	case "passphrase":
 		req.Passphrase = make([]byte, protocol.SealOverhead)
 	default:
@@ -320,7 +322,7 @@ func (s *suite) testFields(t *testing.T) {
 			k := slices.IndexFunc(op.In, func(f protocol.Field) bool { return f.Name == name })
 			switch {
 			case slices.Contains([]string{"id", "operation", "timeout_ms", "to"}, name):
-			case name == "asker" && s.door == protocol.DoorZone: // a zone believes its node
+			case (name == "asker" || name == "left") && s.door == protocol.DoorZone: // a zone believes its node
 			case k < 0, op.In[k].Inner && s.door != protocol.DoorZone, op.In[k].Local && s.door == protocol.DoorPeer:
 				req := s.sample(t, op)
 				s.set(t, req, &protocol.Field{Name: name})

@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 )
 
 // asker is what one peer has under way here, over all its streams, and what he has
@@ -19,12 +21,24 @@ type asker struct {
 	streams  int    // guarded by Node.mu
 	requests *semaphore.Weighted
 	bytes    *semaphore.Weighted
+	rate     *rate.Limiter
 	shares   [heavy + 1]share // guarded by turns.mu
 }
 
 func newAsker(id peer.ID, l Limits) *asker {
 	return &asker{id: id, name: id.String(), requests: semaphore.NewWeighted(int64(l.InFlightPerPeer)),
-		bytes: semaphore.NewWeighted(int64(l.BytesPerPeer)), shares: [...]share{{kind: light}, {kind: heavy}}}
+		bytes: semaphore.NewWeighted(int64(l.BytesPerPeer)), rate: rate.NewLimiter(rate.Limit(l.RequestsPerSecond), l.RequestsPerSecond),
+		shares: [...]share{{kind: light}, {kind: heavy}}}
+}
+
+// tooFast says how long the peer is to wait before he asks again; 0: not at all.
+func (a *asker) tooFast() time.Duration {
+	if a.rate.Allow() {
+		return 0
+	}
+	r := a.rate.Reserve()
+	defer r.Cancel()
+	return max(r.Delay(), time.Millisecond)
 }
 
 func (n *Node) enter(id peer.ID) *asker {

@@ -90,6 +90,11 @@ func (n *Node) answer(ctx context.Context, who *asker, alive func() bool, req *p
 	if !ok {
 		return protocol.Refuse(protocol.Status_UNSUPPORTED, "")
 	}
+	if wait := who.tooFast(); wait > 0 {
+		n.notices.refused(who.name, overLimit, req, "requests a second")
+		return &protocol.Response{Status: protocol.Status_LIMITED, Detail: "too many requests a second; nothing was done",
+			RetryAfterMs: uint32(wait.Milliseconds()) + 1}
+	}
 	turn, err := n.turns.take(ctx, who, alive, req)
 	if err != nil {
 		return protocol.Refuse(protocol.Status_UNAVAILABLE, "its turn did not come in time; nothing was done")
@@ -112,9 +117,15 @@ func (n *Node) answer(ctx context.Context, who *asker, alive func() bool, req *p
 		return outward(op, n.list(n.working, rules, who.name, op, req))
 	}
 	asGuest(req)
-	answer, err := n.local.HandleStaged(n.working, req, turn.end)
-	return outwardSteps(req, outward(op, protocol.Answer(req, answer, err)))
+	answer, err := n.local.HandleFor(n.working, who.name, req, turn.end)
+	resp = outwardSteps(req, outward(op, protocol.Answer(req, answer, err)))
+	if resp.Status == protocol.Status_LIMITED || resp.Status == protocol.Status_NO_SPACE {
+		n.notices.refused(who.name, overLimit, req, resp.Detail)
+	}
+	return resp
 }
+
+const overLimit = "request over a limit"
 
 // asGuest has req do what a peer may do with it, and no more.
 func asGuest(req *protocol.Request) {

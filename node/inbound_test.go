@@ -455,3 +455,34 @@ func TestInFlightPerPeer(t *testing.T) {
 		t.Error("the account of a peer who was removed is there")
 	}
 }
+
+// TestRequestsASecond: who asks faster than he may is told when to ask again, also on
+// another connection, and others are not.
+func TestRequestsASecond(t *testing.T) {
+	const limit = 20
+	a, b, _, bm := pair(t, func(cfg *Config) { cfg.Limits.RequestsPerSecond = limit })
+	other := newNode(t, newMemory(t))
+	addPeer(t, other, "b", b)
+	addPeer(t, b, "other", other)
+	bm.setPolicy(t, strings.ReplaceAll(allowAll, `"a"`, `"a", "other"`))
+	limited, began := 0, time.Now()
+	for i := range 10 * limit {
+		resp, err := a.Remote("b").Handle(testContext(t), sign(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Status == protocol.Status_LIMITED {
+			if limited++; resp.RetryAfterMs == 0 || resp.RetryAfterMs > 1100 {
+				t.Fatalf("to be asked again after %d ms", resp.RetryAfterMs)
+			}
+		}
+		if i == 5*limit {
+			a.host.Network().ClosePeer(b.host.ID())
+		}
+	}
+	most := limit + int(limit*time.Since(began).Seconds()) + 1
+	if got := int(bm.handled.Load()); got+limited != 10*limit || got > most {
+		t.Errorf("%d were done and %d were not", got, limited)
+	}
+	do(t, other.Remote("b"), sign(t))
+}

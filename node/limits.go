@@ -17,35 +17,37 @@ import (
 // They are set one by one because libp2p's own break a fleet: 8 connections
 // from one address, one new one in five seconds, 75 streams of one peer.
 type Limits struct {
-	Conns           int           // connections in all; 4096
-	ConnsPerPeer    int           // 8
-	ConnsPerIP      int           // from one IPv4 address or IPv6 /56; 1024: a fleet may stand behind one NAT
-	Handshakes      int           // connections that have not proven who they are; 512. A quarter is kept for where known peers were seen
-	HandshakesPerIP int           // of those from one IPv4 address or IPv6 /64; 16
-	HandshakeTime   time.Duration // for each; 5 s
-	DialsPerSecond  int           // new connections from one address, after a burst of 512; 50
-	StreamsPerPeer  int           // that a peer may have open; 16
-	InFlight        int           // requests of one stream under way; 64
-	InFlightPerPeer int           // requests of one peer under way, over all its streams; 256
-	BytesPerPeer    int           // of the frames of those requests; 8 MiB
-	FrameTimeout    time.Duration // for a frame that has begun to arrive; 10 s
-	MemoryPerPeer   int           // libp2p's buffers included; 64 MiB
-	Memory          int           // for all peers; 1 GiB
+	Conns             int           // connections in all; 4096
+	ConnsPerPeer      int           // 8
+	ConnsPerIP        int           // from one IPv4 address or IPv6 /56; 1024: a fleet may stand behind one NAT
+	Handshakes        int           // connections that have not proven who they are; 512. A quarter is kept for where known peers were seen
+	HandshakesPerIP   int           // of those from one IPv4 address or IPv6 /64; 16
+	HandshakeTime     time.Duration // for each; 5 s
+	DialsPerSecond    int           // new connections from one address, after a burst of 512; 50
+	StreamsPerPeer    int           // that a peer may have open; 16
+	InFlight          int           // requests of one stream under way; 64
+	RequestsPerSecond int           // of one peer, after a burst of as many; 200,000
+	InFlightPerPeer   int           // requests of one peer under way, over all its streams; 256
+	BytesPerPeer      int           // of the frames of those requests; 8 MiB
+	FrameTimeout      time.Duration // for a frame that has begun to arrive; 10 s
+	MemoryPerPeer     int           // libp2p's buffers included; 64 MiB
+	Memory            int           // for all peers; 1 GiB
 }
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		Conns:           cmp.Or(l.Conns, 4096),
-		ConnsPerPeer:    cmp.Or(l.ConnsPerPeer, 8),
-		ConnsPerIP:      cmp.Or(l.ConnsPerIP, 1024),
-		Handshakes:      cmp.Or(l.Handshakes, 512),
-		HandshakesPerIP: cmp.Or(l.HandshakesPerIP, 16),
-		HandshakeTime:   cmp.Or(l.HandshakeTime, 5*time.Second),
-		DialsPerSecond:  cmp.Or(l.DialsPerSecond, 50),
-		StreamsPerPeer:  cmp.Or(l.StreamsPerPeer, 16),
-		InFlight:        cmp.Or(l.InFlight, protocol.DefaultInFlight),
-		InFlightPerPeer: cmp.Or(l.InFlightPerPeer, 256),
-		FrameTimeout:    cmp.Or(l.FrameTimeout, protocol.DefaultFrameTimeout),
+		Conns:             cmp.Or(l.Conns, 4096),
+		ConnsPerPeer:      cmp.Or(l.ConnsPerPeer, 8),
+		ConnsPerIP:        cmp.Or(l.ConnsPerIP, 1024),
+		Handshakes:        cmp.Or(l.Handshakes, 512),
+		HandshakesPerIP:   cmp.Or(l.HandshakesPerIP, 16),
+		HandshakeTime:     cmp.Or(l.HandshakeTime, 5*time.Second),
+		DialsPerSecond:    cmp.Or(l.DialsPerSecond, 50),
+		StreamsPerPeer:    cmp.Or(l.StreamsPerPeer, 16),
+		InFlight:          cmp.Or(l.InFlight, protocol.DefaultInFlight),
+		RequestsPerSecond: cmp.Or(l.RequestsPerSecond, 200_000),
+		InFlightPerPeer:   cmp.Or(l.InFlightPerPeer, 256),
+		FrameTimeout:      cmp.Or(l.FrameTimeout, protocol.DefaultFrameTimeout),
 		// A frame that does not fit could never be admitted.
 		BytesPerPeer:  max(cmp.Or(l.BytesPerPeer, 8<<20), protocol.MaxFrame),
 		MemoryPerPeer: cmp.Or(l.MemoryPerPeer, 64<<20),

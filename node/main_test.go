@@ -128,7 +128,7 @@ func (m *memory) instead(f protocol.HandlerFunc) {
 	m.handle = f
 }
 
-func (m *memory) HandleStaged(ctx context.Context, req *protocol.Request, staged func()) (*protocol.Response, error) {
+func (m *memory) HandleFor(ctx context.Context, _ string, req *protocol.Request, staged func()) (*protocol.Response, error) {
 	if m.staging != nil {
 		m.staging(staged)
 	}

@@ -45,8 +45,8 @@ const userAgent = "stronghold"
 // Local is a Stronghold without a network.
 type Local interface {
 	protocol.Handler
-	// HandleStaged is Handle. It calls staged when all that a change still waits for is the disk, if it comes to that.
-	HandleStaged(ctx context.Context, req *protocol.Request, staged func()) (*protocol.Response, error)
+	// HandleFor is Handle for a peer. It calls staged when all that a change still waits for is the disk, if it comes to that.
+	HandleFor(ctx context.Context, peer string, req *protocol.Request, staged func()) (*protocol.Response, error)
 	Identity() []byte               // as [NewIdentity] made it
 	Rules() *permissions.Rules      // the policy in force
 	Peers() []*protocol.Peer        // the known peers

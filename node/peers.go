@@ -106,9 +106,13 @@ func (n *Node) disconnect(id peer.ID) {
 // peerList is the known peers, and who of them is connected.
 func (n *Node) peerList() []*protocol.Peer {
 	var out []*protocol.Peer
+	used := map[string]*protocol.Usage{}
+	for _, p := range n.local.Peers() {
+		used[p.Id] = p.Usage
+	}
 	for id, p := range n.known.Load().byID {
 		out = append(out, &protocol.Peer{Name: p.Name, Id: p.Id, Addresses: slices.Clone(p.Addresses),
-			Connected: n.host.Network().Connectedness(id) == network.Connected})
+			Connected: n.host.Network().Connectedness(id) == network.Connected, Usage: used[p.Id]})
 	}
 	slices.SortFunc(out, func(a, b *protocol.Peer) int { return strings.Compare(a.Name, b.Name) })
 	return out

@@ -67,6 +67,7 @@ const (
 	stepsField   = 61
 	resultsField = 61
 	askerField   = 95
+	leftField    = 98
 	durableField = 53
 	durableSize  = 2 + 10 // bytes that AppendDurable appends, at most
 )

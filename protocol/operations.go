@@ -285,6 +285,7 @@ var byName = sync.OnceValue(func() map[string]*row {
 			n := requestFields().ByName(protoreflect.Name(f.Name)).Number()
 			r.numbers = append(r.numbers, n)
 			r.takes[DoorZone].put(askerField, r.brings())
+			r.takes[DoorZone].put(leftField, r.Changes)
 			for door := range r.takes {
 				r.takes[door].put(n, !(f.Inner && Door(door) != DoorZone || f.Local && Door(door) == DoorPeer))
 			}

@@ -37,6 +37,10 @@ func set(req *Request, f *Field) {
 	if v == nil {
 		switch d.Kind() {
 		case protoreflect.MessageKind:
+			if f.Name == "left" {
+				v = new(Usage).ProtoReflect()
+				break
+			}
 			loc := &Location{Client: []byte("client")}
 			if f.Shape != ShapeClient {
 				loc.Vault = []byte("vault")
@@ -163,7 +167,7 @@ func TestCheck(t *testing.T) {
 				takes := slices.IndexFunc(op.In, func(f Field) bool { return f.Name == name })
 				switch {
 				case slices.Contains([]string{"id", "operation", "timeout_ms", "to"}, name):
-				case name == "asker" && op.brings(): // see TestAsker
+				case name == "asker" && op.brings(), name == "left" && op.Changes: // see TestAsker
 				case takes < 0:
 					set(req, &Field{Name: name})
 					invalid("with "+name, name, req)
@@ -226,25 +230,29 @@ func withoutLocal(op *Operation, req *Request) *Request {
 	return req
 }
 
-// TestAsker: only the node says who asks, and only where something sealed comes.
+// TestAsker: only the node says who asks, where something sealed comes, and what he has
+// left, where something changes.
 func TestAsker(t *testing.T) {
 	for i := range Operations {
 		op := &Operations[i]
-		req := valid(op, true)
-		req.Asker = 1
-		if refusal := Check(req, DoorZone); op.brings() != (refusal == nil) {
-			t.Errorf("%s, at the zone's door: %v", op.Name, refusal)
-		}
-		req.HashKey = nil
-		for door := DoorLocal; door <= op.Door; door++ {
-			if refusal := Check(req, door); refusal.GetStatus() != Status_INVALID {
-				t.Errorf("%s, at the %s door: %v", op.Name, door, refusal)
+		for name, set := range map[string]func(*Request){"asker": func(r *Request) { r.Asker = 1 }, "left": func(r *Request) { r.Left = new(Usage) }} {
+			takes := name == "asker" && op.brings() || name == "left" && op.Changes
+			req := valid(op, true)
+			set(req)
+			if refusal := Check(req, DoorZone); takes != (refusal == nil) {
+				t.Errorf("%s with %s, at the zone's door: %v", op.Name, name, refusal)
 			}
-			if op.Name == "pipeline.run" {
-				step := valid(op, true)
-				step.Steps[0].Asker = 1
-				if refusal := Check(step, door); refusal.GetStatus() != Status_INVALID {
-					t.Errorf("in a step, at the %s door: %v", door, refusal)
+			req.HashKey = nil
+			for door := DoorLocal; door <= op.Door; door++ {
+				if refusal := Check(req, door); refusal.GetStatus() != Status_INVALID {
+					t.Errorf("%s with %s, at the %s door: %v", op.Name, name, door, refusal)
+				}
+				if op.Name == "pipeline.run" {
+					whole := valid(op, true)
+					set(whole.Steps[0])
+					if refusal := Check(whole, door); refusal.GetStatus() != Status_INVALID {
+						t.Errorf("%s in a step, at the %s door: %v", name, door, refusal)
+					}
 				}
 			}
 		}

@@ -93,6 +93,7 @@ func present(r *Request) (s fieldSet) {
 	s.put(96, r.MaxTombstones != 0)
 	s.put(97, r.MaxClients != 0)
 	s.put(100, r.Salvage)
+	s.put(leftField, r.Left != nil)
 	return s
 }
 

@@ -407,6 +407,7 @@ type Request struct {
 	Lineage       []byte `protobuf:"bytes,50,opt,name=lineage,proto3" json:"lineage,omitempty"`                             // of what the node has written: 16 bytes, or twice as many while it changes the root key
 	Newest        uint64 `protobuf:"varint,51,opt,name=newest,proto3" json:"newest,omitempty"`                              // number of the last change that the node knows of
 	Durable       uint64 `protobuf:"varint,53,opt,name=durable,proto3" json:"durable,omitempty"`                            // with any request: changes up to this number are on the disk and to be committed before it
+	Left          *Usage `protobuf:"bytes,98,opt,name=left,proto3" json:"left,omitempty"`                                   // with a change: what it may make more of, at most
 	Asker         uint64 `protobuf:"varint,95,opt,name=asker,proto3" json:"asker,omitempty"`                                // with what brings something sealed: the peer who asks, by a number that the node gives him; 0: the local user
 	AcceptOlder   bool   `protobuf:"varint,52,opt,name=accept_older,json=acceptOlder,proto3" json:"accept_older,omitempty"` // open a snapshot that is older than what the node has written
 	HashKey       []byte `protobuf:"bytes,40,opt,name=hash_key,json=hashKey,proto3" json:"hash_key,omitempty"`              // of the zone that hashes for this request, X25519
@@ -844,6 +845,13 @@ func (x *Request) GetDurable() uint64 {
 		return x.Durable
 	}
 	return 0
+}
+
+func (x *Request) GetLeft() *Usage {
+	if x != nil {
+		return x.Left
+	}
+	return nil
 }
 
 func (x *Request) GetAsker() uint64 {
@@ -3418,7 +3426,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\x94\x0e\n" +
+	"\b_version\"\xbe\x0e\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -3484,7 +3492,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06device\x18\" \x01(\fR\x06device\x12\x18\n" +
 	"\alineage\x182 \x01(\fR\alineage\x12\x16\n" +
 	"\x06newest\x183 \x01(\x04R\x06newest\x12\x18\n" +
-	"\adurable\x185 \x01(\x04R\adurable\x12\x14\n" +
+	"\adurable\x185 \x01(\x04R\adurable\x12(\n" +
+	"\x04left\x18b \x01(\v2\x14.stronghold.v1.UsageR\x04left\x12\x14\n" +
 	"\x05asker\x18_ \x01(\x04R\x05asker\x12!\n" +
 	"\faccept_older\x184 \x01(\bR\vacceptOlder\x12\x19\n" +
 	"\bhash_key\x18( \x01(\fR\ahashKey\x12\x10\n" +
@@ -3823,48 +3832,49 @@ var file_stronghold_proto_depIdxs = []int32{
 	2,  // 3: stronghold.v1.Request.target:type_name -> stronghold.v1.Location
 	2,  // 4: stronghold.v1.Request.within:type_name -> stronghold.v1.Location
 	3,  // 5: stronghold.v1.Request.steps:type_name -> stronghold.v1.Request
-	0,  // 6: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
-	7,  // 7: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
-	14, // 8: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
-	12, // 9: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
-	17, // 10: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
-	18, // 11: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
-	19, // 12: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
-	22, // 13: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
-	10, // 14: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
-	11, // 15: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
-	4,  // 16: stronghold.v1.Response.results:type_name -> stronghold.v1.Response
-	27, // 17: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
-	20, // 18: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
-	9,  // 19: stronghold.v1.Response.wanted:type_name -> stronghold.v1.Range
-	9,  // 20: stronghold.v1.Response.copied:type_name -> stronghold.v1.Range
-	5,  // 21: stronghold.v1.Response.salvaged:type_name -> stronghold.v1.Salvaged
-	6,  // 22: stronghold.v1.Salvaged.damage:type_name -> stronghold.v1.Damage
-	2,  // 23: stronghold.v1.Damage.client:type_name -> stronghold.v1.Location
-	2,  // 24: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
-	8,  // 25: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
-	8,  // 26: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
-	2,  // 27: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
-	13, // 28: stronghold.v1.Peer.usage:type_name -> stronghold.v1.Usage
-	15, // 29: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
-	16, // 30: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
-	20, // 31: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
-	23, // 32: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
-	24, // 33: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
-	25, // 34: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
-	26, // 35: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
-	2,  // 36: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
-	24, // 37: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
-	2,  // 38: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
-	30, // 39: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
-	31, // 40: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
-	29, // 41: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
-	23, // 42: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	13, // 6: stronghold.v1.Request.left:type_name -> stronghold.v1.Usage
+	0,  // 7: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
+	7,  // 8: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
+	14, // 9: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
+	12, // 10: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
+	17, // 11: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
+	18, // 12: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
+	19, // 13: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
+	22, // 14: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
+	10, // 15: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
+	11, // 16: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
+	4,  // 17: stronghold.v1.Response.results:type_name -> stronghold.v1.Response
+	27, // 18: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
+	20, // 19: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
+	9,  // 20: stronghold.v1.Response.wanted:type_name -> stronghold.v1.Range
+	9,  // 21: stronghold.v1.Response.copied:type_name -> stronghold.v1.Range
+	5,  // 22: stronghold.v1.Response.salvaged:type_name -> stronghold.v1.Salvaged
+	6,  // 23: stronghold.v1.Salvaged.damage:type_name -> stronghold.v1.Damage
+	2,  // 24: stronghold.v1.Damage.client:type_name -> stronghold.v1.Location
+	2,  // 25: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
+	8,  // 26: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
+	8,  // 27: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
+	2,  // 28: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
+	13, // 29: stronghold.v1.Peer.usage:type_name -> stronghold.v1.Usage
+	15, // 30: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
+	16, // 31: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
+	20, // 32: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
+	23, // 33: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
+	24, // 34: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
+	25, // 35: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
+	26, // 36: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
+	2,  // 37: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
+	24, // 38: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
+	2,  // 39: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
+	30, // 40: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
+	31, // 41: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
+	29, // 42: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
+	23, // 43: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }

@@ -99,9 +99,14 @@ type Growth struct {
 }
 
 // Growth is what the change adds. What goes along with a client that is purged is not in it.
-func (c *Change) Growth() (g Growth) {
-	for i := range c.Edits {
-		e := &c.Edits[i]
+func (c *Change) Growth() Growth { return growth(c.Edits) }
+
+// Growth is what this change adds so far.
+func (tx *Tx) Growth() Growth { return growth(tx.edits) }
+
+func growth(edits []Edit) (g Growth) {
+	for i := range edits {
+		e := &edits[i]
 		g.Records += e.adds
 		g.Tombstones += e.tombs
 		g.Clients += e.clients

@@ -117,7 +117,8 @@ func openNode(ctx context.Context, home string, log *slog.Logger, listen func(lo
 	if err != nil {
 		return nil, err
 	}
-	n, err := node.New(node.Config{Local: s, Listen: listen(s.Settings()), Log: log})
+	n, err := node.New(node.Config{Local: s, Listen: listen(s.Settings()), Log: log,
+		Limits: node.Limits{RequestsPerSecond: int(s.Settings().Limits.Peer.Requests)}})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

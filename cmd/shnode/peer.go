@@ -87,7 +87,8 @@ func (a *app) peerListCommand() *cobra.Command {
 func (a *app) printPeers(peers []*protocol.Peer, running bool) error {
 	if a.json {
 		for _, p := range peers {
-			err := a.printJSON(map[string]any{"name": p.Name, "id": p.Id, "addresses": emptyNotNull(p.Addresses), "connected": p.Connected})
+			err := a.printJSON(map[string]any{"name": p.Name, "id": p.Id, "addresses": emptyNotNull(p.Addresses), "connected": p.Connected,
+				"made": map[string]any{"records": p.Usage.GetRecords(), "tombstones": p.Usage.GetTombstones(), "clients": p.Usage.GetClients(), "store_bytes": p.Usage.GetStoreBytes()}})
 			if err != nil {
 				return err
 			}

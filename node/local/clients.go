@@ -19,7 +19,7 @@ func (s *Stronghold) loadClient(ctx context.Context, req *protocol.Request) (*pr
 	if err != nil || resp.Status != protocol.Status_OK {
 		return resp, err
 	}
-	return s.change(ctx, req, nil)
+	return s.change(ctx, "", req, nil)
 }
 
 // unloadClient has the zone drop what a client holds.

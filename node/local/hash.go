@@ -88,7 +88,7 @@ func (s *Stronghold) hashed(ctx context.Context, req *protocol.Request, op *prot
 	case err != nil || next == nil:
 		return resp, err
 	case op.Changes:
-		return s.change(ctx, next, nil)
+		return s.change(ctx, "", next, nil)
 	}
 	if slices.Contains(renews, op.Name) {
 		// The zone has it ready for the next file, which is written now. A file that

@@ -84,7 +84,7 @@ type journal struct {
 // newJournal goes on with the file f that the zone has opened.
 func (s *Stronghold) newJournal(zone *handle, f file, opened *protocol.Response) *journal {
 	j := &journal{zone: zone, running: &s.running, disk: s.disk, file: f, path: s.path(vaultFile), log: s.log, keep: s.settings.Keep,
-		remember: s.state.setNewest, lineage: opened.Lineage, marked: time.Now(),
+		remember: s.remember, lineage: opened.Lineage, marked: time.Now(),
 		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, written: opened.Change.GetSequence(), waiting: map[uint64]*change{},
 		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), behind: make(chan struct{}, 1),
 		done: make(chan struct{}), folded: make(chan struct{}), followed: make(chan struct{})}
@@ -171,10 +171,10 @@ func (j *journal) close() {
 	<-j.followed
 	// A number that did not come holds back those behind it: the zone died in between.
 	for _, ch := range j.waiting {
-		ch.done <- refuseEnded()
+		ch.answer(refuseEnded())
 	}
 	for _, ch := range j.resting {
-		ch.done <- refuseEnded()
+		ch.answer(refuseEnded())
 	}
 	j.mark(j.next - 1)
 	if j.room > j.size {

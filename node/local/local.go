@@ -83,6 +83,7 @@ type Stronghold struct {
 	rules  atomic.Pointer[permissions.Rules]
 	policy policy
 	peers  peers
+	usages *usages
 
 	unlocking sync.Mutex    // one at a time
 	hashing   chan struct{} // holds one while a password is being hashed for a request
@@ -159,12 +160,13 @@ func (s *Stronghold) Identity() []byte { return s.identity }
 
 // Handle answers req.
 func (s *Stronghold) Handle(ctx context.Context, req *protocol.Request) (*protocol.Response, error) {
-	return s.HandleStaged(ctx, req, nil)
+	return s.HandleFor(ctx, "", req, nil)
 }
 
-// HandleStaged is Handle for one who shares the zone out: staged is called when all
-// that a change still waits for is the disk, if it comes to that. It is not to wait.
-func (s *Stronghold) HandleStaged(ctx context.Context, req *protocol.Request, staged func()) (*protocol.Response, error) {
+// HandleFor is Handle for a peer, by his id, who is held to [PeerLimits]; and for one who
+// shares the zone out: staged is called when all that a change still waits for is the
+// disk, if it comes to that. It is not to wait. That the peer may ask is the caller's to know.
+func (s *Stronghold) HandleFor(ctx context.Context, peer string, req *protocol.Request, staged func()) (*protocol.Response, error) {
 	if refusal := protocol.Check(req, protocol.DoorLocal); refusal != nil {
 		return refusal, nil
 	}
@@ -204,7 +206,7 @@ func (s *Stronghold) HandleStaged(ctx context.Context, req *protocol.Request, st
 	case op.Hashes && req.Secret != nil:
 		return s.hashed(ctx, req, op)
 	case op.Changes:
-		return s.change(ctx, req, staged)
+		return s.change(ctx, peer, req, staged)
 	case op.Hashes, op.Name == "slot.list": // another part of a file
 		return s.ask(ctx, req)
 	case op.Door == protocol.DoorLocal: // of a network
@@ -227,12 +229,8 @@ func (s *Stronghold) ask(ctx context.Context, req *protocol.Request) (*protocol.
 
 // change has the zone stage a change, writes it to the disk and answers. It goes
 // on when the asker leaves, since what is staged must be committed or aborted.
-func (s *Stronghold) change(ctx context.Context, req *protocol.Request, staged func()) (*protocol.Response, error) {
-	b, err := protocol.Marshal(req)
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
+func (s *Stronghold) change(ctx context.Context, peer string, req *protocol.Request, staged func()) (*protocol.Response, error) {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	s.mu.RLock()
@@ -245,7 +243,20 @@ func (s *Stronghold) change(ctx context.Context, req *protocol.Request, staged f
 	s.mu.RUnlock()
 	op, ok := protocol.Lookup(req.Operation)
 	long := protocol.Cost(req) >= protocol.HeavyCost
-	ch := &change{req: b, long: long, joins: ok && op.Joins() && !long, staged: staged}
+	ch := &change{long: long, joins: ok && op.Joins() && !long, staged: staged}
+	if peer != "" {
+		var refusal *protocol.Response
+		if ch.spent, refusal = s.usages.begin(peer, req); refusal != nil {
+			s.running.Done()
+			return refusal, nil
+		}
+	}
+	var err error
+	if ch.req, err = protocol.Marshal(req); err != nil {
+		ch.spent.end(false, nil)
+		s.running.Done()
+		return nil, err
+	}
 	return j.change(ctx, ch, s.running.Done), nil
 }
 

@@ -22,6 +22,13 @@ type peers struct {
 func (s *Stronghold) loadPeers() error {
 	list, err := s.state.peers()
 	s.peers.list = list // bbolt keeps keys sorted
+	if err != nil {
+		return err
+	}
+	made, err := s.state.usage()
+	s.usages = newUsages(s.settings.Limits.Peer)
+	s.usages.load(made)
+	s.usages.keep(s.peerIDs())
 	return err
 }
 
@@ -32,6 +39,7 @@ func (s *Stronghold) Peers() []*protocol.Peer {
 	out := make([]*protocol.Peer, len(s.peers.list))
 	for i, p := range s.peers.list {
 		out[i] = proto.CloneOf(p)
+		out[i].Usage = s.usages.of(p.Id)
 	}
 	return out
 }
@@ -46,7 +54,7 @@ var (
 // SetPeer returns, as are the other changes of peers.
 func (s *Stronghold) SetPeer(p *protocol.Peer) error {
 	p = proto.CloneOf(p)
-	p.Connected = false // that is not remembered
+	p.Connected, p.Usage = false, nil // that is not remembered here
 	return s.changePeers(func(list []*protocol.Peer) ([]*protocol.Peer, error) {
 		if i := indexPeer(list, p.Name); i >= 0 {
 			list[i] = p
@@ -105,6 +113,10 @@ func (s *Stronghold) changePeers(f func([]*protocol.Peer) ([]*protocol.Peer, err
 	s.peers.list = list
 	changed := s.peers.changed
 	s.peers.mu.Unlock()
+	s.usages.keep(s.peerIDs())
+	if err := s.state.setUsage(s.usages.changed()); err != nil {
+		s.log.Error("what peers have made is not remembered", "error", err)
+	}
 	s.peersChanged()
 	for _, f := range changed {
 		f()

@@ -10,15 +10,17 @@ import (
 
 // change is one that somebody waits for.
 type change struct {
-	req    []byte // encoded
-	joins  bool   // it may be staged together with others
-	long   bool   // it takes long to stage
-	staged func() // called when the zone has done with it; may be nil
+	req    []byte    // encoded
+	joins  bool      // it may be staged together with others
+	long   bool      // it takes long to stage
+	staged func()    // called when the zone has done with it; may be nil
+	spent  *spending // of a peer; nil: of the local user
 
 	// Once it is staged, on its way to the disk.
 	seq   uint64
 	entry []byte
-	takes bool // something away: nobody may find it once this is answered, however early he asked
+	takes bool             // something away: nobody may find it once this is answered, however early he asked
+	makes *protocol.Change // more of; nil if spent is
 	resp  *protocol.Response
 
 	done chan *protocol.Response // the answer
@@ -47,6 +49,12 @@ func (j *journal) change(ctx context.Context, ch *change, done func()) *protocol
 	case <-ctx.Done():
 	}
 	return tooLate()
+}
+
+// answer lets the asker go.
+func (ch *change) answer(resp *protocol.Response) {
+	ch.spent.end(resp.Status == protocol.Status_OK, ch.makes)
+	ch.done <- resp
 }
 
 func tooLate() *protocol.Response {
@@ -97,16 +105,19 @@ func (j *journal) staged(group []*change, answers []*protocol.Response, err erro
 		}
 		switch c := ch.resp.Change; {
 		case c == nil:
-			ch.done <- ch.resp
+			ch.answer(ch.resp)
 			answered++
 		case j.closing:
-			ch.done <- refuseLocking()
+			ch.answer(refuseLocking())
 			answered++
 		case len(c.Entry) == 0: // it changes nothing, and rests on a change that does
 			ch.seq, ch.resp.Change = c.Sequence, nil
 			j.resting = append(j.resting, ch)
 		default:
 			ch.seq, ch.entry, ch.takes, ch.resp.Change = c.Sequence, c.Entry, c.Takes, nil
+			if ch.spent != nil {
+				ch.makes = c
+			}
 			j.waiting[ch.seq] = ch
 			last = ch
 		}

@@ -26,6 +26,7 @@ var (
 	policyKey   = []byte("policy")       // SHA-256 of the text that was applied
 	namesBucket = []byte("policy-names") // what the names in it meant: name → peer id
 	peersBucket = []byte("peers")        // name → protocol.Peer
+	usageBucket = []byte("usage")        // peer id → protocol.Usage
 )
 
 func openState(path string) (*state, error) {
@@ -39,7 +40,7 @@ func openState(path string) (*state, error) {
 	}
 	st := &state{DB: db}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{metaBucket, namesBucket, peersBucket} {
+		for _, name := range [][]byte{metaBucket, namesBucket, peersBucket, usageBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
@@ -105,6 +106,44 @@ func (st *state) setPeers(list []*protocol.Peer) error {
 				return err
 			}
 			if err := bucket.Put([]byte(p.Name), b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// usage is what peers have made.
+func (st *state) usage() (by map[string]*protocol.Usage, err error) {
+	by = map[string]*protocol.Usage{}
+	err = st.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket(usageBucket).ForEach(func(k, v []byte) error {
+			u := new(protocol.Usage)
+			by[string(k)] = u
+			return protocol.Unmarshal(v, u)
+		})
+	})
+	return by, err
+}
+
+// setUsage remembers what some peers have made, and forgets those for which it is nil.
+func (st *state) setUsage(some map[string]*protocol.Usage) error {
+	if len(some) == 0 {
+		return nil
+	}
+	return st.Update(func(tx *bbolt.Tx) error {
+		for id, u := range some {
+			if u == nil {
+				if err := tx.Bucket(usageBucket).Delete([]byte(id)); err != nil {
+					return err
+				}
+				continue
+			}
+			b, err := protocol.Marshal(u)
+			if err != nil {
+				return err
+			}
+			if err := tx.Bucket(usageBucket).Put([]byte(id), b); err != nil {
 				return err
 			}
 		}

@@ -91,7 +91,7 @@ func (j *journal) answer(batch []*change, refusal *protocol.Response) {
 		if refusal != nil {
 			ch.resp = protocol.Refuse(refusal.Status, refusal.Detail)
 		}
-		ch.done <- ch.resp
+		ch.answer(ch.resp)
 	}
 }
 
@@ -106,7 +106,7 @@ func (j *journal) answerResting() {
 			still = append(still, ch)
 			continue
 		}
-		ch.done <- ch.resp
+		ch.answer(ch.resp)
 		j.under--
 	}
 	clear(j.resting[len(still):])

@@ -18,8 +18,12 @@ type end struct {
 	change *vault.Change
 }
 
-// change stages what f does, and says so in resp. The entry follows: see seal.
-func (e *Engine) change(resp *protocol.Response, f func(*vault.Tx) error) error {
+// change stages what f does for req, and says so in resp. The entry follows: see seal.
+func (e *Engine) change(req *protocol.Request, resp *protocol.Response, f func(*vault.Tx) error) error {
+	if req.Left != nil {
+		all := f
+		f = func(tx *vault.Tx) error { return cmp.Or(all(tx), within(tx.Growth(), req.Left)) }
+	}
 	e.journal.Lock()
 	defer e.journal.Unlock()
 	c, err := e.state.DB.Stage(f)
@@ -38,6 +42,26 @@ func (e *Engine) change(resp *protocol.Response, f func(*vault.Tx) error) error 
 	}
 	e.unsealed = append(e.unsealed, c)
 	e.sealTo = append(e.sealTo, resp.Change)
+	return nil
+}
+
+// A usedUpError says of what an asker has made as much as he may.
+type usedUpError string
+
+func (e usedUpError) Error() string { return string(e) + ": this peer has made as many as he may" }
+
+// within says whether a change makes more than its asker may.
+func within(g vault.Growth, left *protocol.Usage) error {
+	for _, f := range []struct {
+		what   string
+		is     int
+		atMost uint64
+	}{{"records", g.Records, left.Records}, {"tombstones of records that were removed", g.Tombstones, left.Tombstones},
+		{"clients", g.Clients, left.Clients}, {"bytes of stores", g.StoreBytes, left.StoreBytes}} {
+		if f.is > 0 && uint64(f.is) > f.atMost {
+			return usedUpError(f.what)
+		}
+	}
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 func (e *Engine) createClient(req *protocol.Request) (*protocol.Response, error) {
 	p := place(req.Location)
 	resp := newResponse()
-	return resp, e.change(resp, func(tx *vault.Tx) error {
+	return resp, e.change(req, resp, func(tx *vault.Tx) error {
 		return tx.CreateClient(vault.Place{Client: p.Client, ClientName: p.ClientName})
 	})
 }
@@ -19,7 +19,7 @@ func (e *Engine) createClient(req *protocol.Request) (*protocol.Response, error)
 func (e *Engine) purgeClient(req *protocol.Request) (*protocol.Response, error) {
 	id := place(req.Location).Client
 	resp := newResponse()
-	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.PurgeClient(id) })
+	return resp, e.change(req, resp, func(tx *vault.Tx) error { return tx.PurgeClient(id) })
 }
 
 // dropSession takes away what a client's session has.

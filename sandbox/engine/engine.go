@@ -258,6 +258,7 @@ func refuse(err error) *protocol.Response {
 	var cost *snapshot.CostError
 	var unsealed sealedError
 	var crowded *crowdedError
+	var usedUp usedUpError
 	var foreign *foreignError
 	var large *tooLargeError
 	var many *tooManyError
@@ -281,6 +282,8 @@ func refuse(err error) *protocol.Response {
 		return protocol.Invalid(input.Field, input.Reason)
 	case errors.As(err, &unsealed):
 		return protocol.Invalid(string(unsealed), "does not open: it was sealed to another zone or to an older key of it, or for another request")
+	case errors.As(err, &usedUp):
+		return protocol.Refuse(protocol.Status_NO_SPACE, usedUp.Error())
 	case errors.As(err, &crowded):
 		return &protocol.Response{Status: protocol.Status_LIMITED, Detail: crowded.Error(), RetryAfterMs: uint32(max(1, crowded.wait.Milliseconds()))}
 	case errors.Is(err, errLocked):

@@ -187,7 +187,7 @@ func (e *Engine) retype(req *protocol.Request) (*protocol.Response, error) {
 	resp := &protocol.Response{Kind: procedures.KindName(made.Kind)}
 	return resp, made.Secret.Use(func(b []byte) error {
 		v := vault.Value{Kind: made.Kind, Flags: was.Flags | procedures.Uses(made.Kind), Hint: was.Hint, Secret: b}
-		return e.change(resp, func(tx *vault.Tx) error {
+		return e.change(req, resp, func(tx *vault.Tx) error {
 			if now, err := tx.Stat(at); err != nil || now.Changed != was.Changed || now.Kind != was.Kind {
 				return errBusy // it was changed meanwhile
 			}

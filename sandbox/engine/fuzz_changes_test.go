@@ -297,7 +297,7 @@ func (s *story) bringIn() *protocol.Response {
 		value = nil
 	}
 	resp := newResponse()
-	if err := s.e.change(resp, func(tx *vault.Tx) error { return tx.Import(p, value, s.r.IntN(2) == 0) }); err != nil {
+	if err := s.e.change(new(protocol.Request), resp, func(tx *vault.Tx) error { return tx.Import(p, value, s.r.IntN(2) == 0) }); err != nil {
 		return refuse(err)
 	}
 	resp.Status = protocol.Status_OK

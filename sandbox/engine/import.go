@@ -91,7 +91,7 @@ func (e *Engine) opened(req *protocol.Request, file []byte, h *protocol.Hashed) 
 		return nil, err
 	}
 	resp := &protocol.Response{Imported: im.report}
-	err = e.change(resp, func(tx *vault.Tx) error {
+	err = e.change(req, resp, func(tx *vault.Tx) error {
 		if err := im.run(tx); err != nil {
 			return err
 		}

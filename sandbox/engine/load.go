@@ -129,7 +129,7 @@ func (e *Engine) loaded(req *protocol.Request) (*protocol.Response, error) {
 		return resp, nil
 	}
 	to := place(req.Target)
-	return resp, e.change(resp, func(tx *vault.Tx) error {
+	return resp, e.change(req, resp, func(tx *vault.Tx) error {
 		return tx.Rename(vault.Place{Client: from.Client}, vault.Place{Client: to.Client, ClientName: to.ClientName})
 	})
 }

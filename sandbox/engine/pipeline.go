@@ -28,7 +28,7 @@ func (e *stepError) Unwrap() error { return e.err }
 func (e *Engine) pipeline(req *protocol.Request) (*protocol.Response, error) {
 	resp := new(protocol.Response)
 	size := 0
-	err := e.change(resp, func(tx *vault.Tx) error {
+	err := e.change(req, resp, func(tx *vault.Tx) error {
 		return tx.Within(func(db *vault.DB) error {
 			in := &Engine{arena: e.arena, inbox: e.inbox, state: &snapshot.State{DB: db}}
 			for i, step := range req.Steps {

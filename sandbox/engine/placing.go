@@ -10,7 +10,7 @@ import (
 func (e *Engine) place(req *protocol.Request) (*protocol.Response, error) {
 	from, to := place(req.Location), place(req.Target)
 	resp := newResponse()
-	return resp, e.change(resp, func(tx *vault.Tx) error {
+	return resp, e.change(req, resp, func(tx *vault.Tx) error {
 		put := tx.Copy
 		if req.Operation == "record.move" {
 			put = tx.Move
@@ -29,7 +29,7 @@ func (e *Engine) place(req *protocol.Request) (*protocol.Response, error) {
 
 func (e *Engine) disable(req *protocol.Request) (*protocol.Response, error) {
 	resp := newResponse()
-	return resp, e.change(resp, func(tx *vault.Tx) error {
+	return resp, e.change(req, resp, func(tx *vault.Tx) error {
 		return tx.Disable(place(req.Location), req.Operation == "record.disable")
 	})
 }

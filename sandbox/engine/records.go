@@ -102,7 +102,7 @@ func (e *Engine) keep(req *protocol.Request, at *protocol.Location, m *procedure
 	resp.Kind, resp.PublicKey = procedures.KindName(m.Kind), m.Public
 	err = m.Secret.Use(func(b []byte) error {
 		v := vault.Value{Kind: m.Kind, Flags: flags, Hint: req.Hint, Secret: b}
-		return e.change(resp, func(tx *vault.Tx) error {
+		return e.change(req, resp, func(tx *vault.Tx) error {
 			for _, s := range of {
 				if err := s.stands(tx); err != nil {
 					return err
@@ -127,7 +127,7 @@ func destroy(m *procedures.Made) {
 
 func (e *Engine) revoke(req *protocol.Request) (*protocol.Response, error) {
 	resp := newResponse()
-	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.Revoke(place(req.Location)) })
+	return resp, e.change(req, resp, func(tx *vault.Tx) error { return tx.Revoke(place(req.Location)) })
 }
 
 func (e *Engine) exists(req *protocol.Request) (*protocol.Response, error) {

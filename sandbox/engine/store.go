@@ -40,7 +40,7 @@ func (e *Engine) store(req *protocol.Request) *vault.DB {
 // changeStore is change for a store. A session's has one step: there is no disk to wait for.
 func (e *Engine) changeStore(req *protocol.Request, resp *protocol.Response, f func(*vault.Tx) error) error {
 	if !req.Session {
-		return e.change(resp, f)
+		return e.change(req, resp, f)
 	}
 	c, err := e.session.Stage(f)
 	if err != nil || c == nil {

@@ -10,7 +10,7 @@ import (
 // keepVersions has a vault keep its last versions.
 func (e *Engine) keepVersions(req *protocol.Request) (*protocol.Response, error) {
 	resp := newResponse()
-	return resp, e.change(resp, func(tx *vault.Tx) error { return tx.Keep(place(req.Location), req.GetKeep()) })
+	return resp, e.change(req, resp, func(tx *vault.Tx) error { return tx.Keep(place(req.Location), req.GetKeep()) })
 }
 
 // vaultStat tells of a vault what there is to tell.
