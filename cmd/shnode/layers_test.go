@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -30,6 +31,10 @@ func TestAdvice(t *testing.T) {
 		if a := adviceOn("darwin", &protocol.Layer{Name: name, Active: true}); a != (advice{}) {
 			t.Errorf("%s is there: %+v", name, a)
 		}
+	}
+	// The README's unit is what the advice says.
+	if readme, err := os.ReadFile("../../README.md"); err != nil || !strings.Contains(string(readme), "\n"+serviceFilter+"\n") {
+		t.Errorf("README.md does not have %s: %v", serviceFilter, err)
 	}
 	for note, want := range map[string]string{
 		"not in a build with cgo, where the runtime cannot have every thread make a call": "CGO_ENABLED=0",
