@@ -35,13 +35,7 @@ func runInside(ends []end, arenaSize int, setup func(Inside) (Handler, error)) {
 	limit := memoryLeft()
 	memory.RaiseLimit()
 	step("memfd_secret")
-	arena, err := memory.NewArena(max(arenaSize, 1))
-	locked := Layer{Name: "locked memory", Active: err == nil, Required: requireLayers}
-	if err == nil {
-		locked.Note = arena.Kind()
-	} else {
-		locked.Note = err.Error()
-	}
+	arena, locked := newArena(max(arenaSize, 1), workers)
 	layers = append(layers, locked)
 	layers = append(layers, lockDown(len(ends), step)...)
 	step("")
@@ -64,6 +58,26 @@ func runInside(ends []end, arenaSize int, setup func(Inside) (Handler, error)) {
 		go l.serve(0)
 	}
 	go s.oversee()
+}
+
+// newArena maps an arena of size bytes for each worker, or as many as may be locked.
+func newArena(size, workers int) (*memory.Arena, Layer) {
+	locked := Layer{Name: "locked memory", Required: requireLayers}
+	want := size * workers
+	for n := want; ; n = max(size, n-n/8) {
+		arena, err := memory.NewArena(n)
+		if err == nil {
+			locked.Active, locked.Note = true, fmt.Sprintf("%s, %d KiB", arena.Kind(), arena.Size()>>10)
+			if n < want {
+				locked.Note += fmt.Sprintf(" of %d: the system lets it lock no more", want>>10)
+			}
+			return arena, locked
+		}
+		if n == size {
+			locked.Note = err.Error()
+			return nil, locked
+		}
+	}
 }
 
 // refuse tells the parent why there will be no zone, and ends.

@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -312,7 +313,10 @@ func TestNoLockedMemory(t *testing.T) {
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &old); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: 0, Max: old.Max}); err != nil {
+	if os.Geteuid() != 0 {
+		t.Skip("the hard limit would stay")
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{}); err != nil { // both: the zone raises the soft one
 		t.Fatal(err)
 	}
 	z, err := Start(t.Context(), Config{Name: "test", Workers: 1})
@@ -322,12 +326,50 @@ func TestNoLockedMemory(t *testing.T) {
 	var layer *LayerError
 	if err == nil {
 		defer z.Close()
-		if private, _ := z.Status().Layer("private uid"); os.Geteuid() == 0 && !private.Active {
+		if private, _ := z.Status().Layer("private uid"); !private.Active {
 			t.Skip("a zone that is root may lock as much as it likes")
 		}
 	}
 	if !errors.As(err, &layer) || layer.Layer.Name != "locked memory" || !strings.Contains(err.Error(), "mlock") {
 		t.Errorf("without a limit to lock memory: %v", err)
+	}
+}
+
+// The arena grows with the workers, and where they may lock less, it is as large as it may be, and that is told.
+func TestArenaByWorkers(t *testing.T) {
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &old); err != nil {
+		t.Fatal(err)
+	}
+	limit := 8 << 20 // systemd's, and so most people's
+	if os.Geteuid() == 0 {
+		if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: uint64(limit), Max: uint64(limit)}); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Setrlimit(unix.RLIMIT_MEMLOCK, &old)
+	} else if old.Max != uint64(limit) { // which an ordinary user could not give back
+		t.Skipf("%d bytes may be locked here", old.Max)
+	}
+	for _, tt := range []struct {
+		workers, least, most int
+		note                 string
+	}{
+		{1, 1 << 20, 1 << 20, ", 1024 KiB"},
+		{4, 4 << 20, 4 << 20, ", 4096 KiB"},
+		{16, limit / 2, limit, " KiB of 16384: the system lets it lock no more"},
+	} {
+		z := start(t, Config{Name: "test large arena", Workers: tt.workers})
+		l, _ := z.Status().Layer("locked memory")
+		if private, _ := z.Status().Layer("private uid"); os.Geteuid() == 0 && !private.Active { // it may lock what it likes
+			tt.least, tt.most, tt.note = tt.workers<<20, tt.workers<<20, ""
+		}
+		size, err := z.Call(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := int(binary.LittleEndian.Uint32(size)); n < tt.least || n > tt.most || !l.Active || !strings.HasSuffix(l.Note, tt.note) {
+			t.Errorf("%d workers have an arena of %d bytes: %v", tt.workers, n, l)
+		}
 	}
 }
 

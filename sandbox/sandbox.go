@@ -49,7 +49,9 @@ type Inside struct {
 // Gate makes this program able to run as the zone of the given name. It is called from an init(), so that the process
 // of the zone runs nothing of the program but what stands before it. In an ordinary process it returns at once. In a
 // process that [Start] started as the zone of this name it does not return: it locks the process down, calls setup,
-// with an arena of arenaSize bytes, and answers requests with the handler that setup returns until the pipe closes.
+// with an arena of arenaSize bytes for each worker, and answers requests with the handler that setup returns until the
+// pipe closes. Where the system lets the process lock less (RLIMIT_MEMLOCK), the arena is as large as it may be, as the
+// note of the layer says; one of less than arenaSize bytes is none.
 //
 // setup runs behind all layers, as the handler does. An error of it is the error of Start.
 //

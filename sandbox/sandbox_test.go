@@ -97,6 +97,9 @@ func init() {
 		}
 	})
 	Gate("test setup exits", 1, func(Inside) (Handler, error) { exit(9); return nil, nil })
+	Gate("test large arena", 1<<20, func(in Inside) (Handler, error) {
+		return func(context.Context, []byte) ([]byte, error) { return number(in.Arena.Size()), nil }, nil
+	})
 	Gate("test no memory", 1<<30, func(Inside) (Handler, error) { return nil, nil })
 }
 

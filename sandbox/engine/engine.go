@@ -22,9 +22,10 @@ import (
 	"github.com/stronghold-go/stronghold/vault"
 )
 
-// ArenaSize is how much guarded memory the engine needs, in bytes: the keys, and
-// for each request under way an opened record and what is computed from it.
-const ArenaSize = 2 << 20
+// ArenaSize is how much guarded memory the engine needs for each worker, in bytes.
+// A worker has up to four requests under way, each with a record that is opened and
+// what is computed from it: twice [vault.MaxSecret], and as much again to spare.
+const ArenaSize = 4 * 4 * vault.MaxSecret
 
 // Engine answers requests. It is a protocol.Handler at the zone's door.
 type Engine struct {
