@@ -93,10 +93,11 @@ func (db *DB) Take(from *DB) {
 func (db *DB) Unload(id ID) error {
 	db.staging.Lock()
 	defer db.staging.Unlock()
+	db.mu.Lock()
 	if db.ahead.there[id] != nil || db.ahead.purged[id] != nil {
+		db.mu.Unlock()
 		return ErrStaged
 	}
-	db.mu.Lock()
 	c, ok := get(db.clients, id)
 	if !ok {
 		defer db.mu.Unlock()
@@ -104,7 +105,8 @@ func (db *DB) Unload(id ID) error {
 	}
 	db.remove(id, c)
 	db.away.Set(item[[]byte]{id, c.name})
+	purged := db.takePurged()
 	db.mu.Unlock()
-	db.wipePurged()
+	db.wipeAll(purged)
 	return nil
 }

@@ -50,15 +50,17 @@ func (db *DB) Stage(f func(*Tx) error) (*Change, error) {
 	}
 	db.staging.Lock()
 	defer db.staging.Unlock()
-	db.mu.RLock()
-	defer db.mu.RUnlock()
-	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.now().UnixMilli(), Device: db.device, Sequence: db.seq + 1}}
-	switch err := f(tx); {
-	case err != nil:
+	tx, err := db.prepare(f)
+	if err != nil {
 		return nil, err
-	case len(tx.edits) == 0 && len(db.staged) == 0:
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	switch {
+	case len(tx.edits) > 0:
+	case len(db.staged) == 0: // or all that were staged have been committed by now
 		return nil, nil
-	case len(tx.edits) == 0:
+	default:
 		return &Change{Sequence: db.seq}, nil
 	}
 	db.seq++
@@ -70,33 +72,58 @@ func (db *DB) Stage(f func(*Tx) error) (*Change, error) {
 	return c, nil
 }
 
-// Commit makes the change with this number visible, and all staged before it.
+// prepare has f do its work on a change.
+func (db *DB) prepare(f func(*Tx) error) (*Tx, error) {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.now().UnixMilli(), Device: db.device, Sequence: db.seq + 1}}
+	return tx, f(tx)
+}
+
+// Commit makes the change with this number visible, and all staged before it. It does
+// not wait for one that is being prepared: that one finds them there instead of here.
 // Numbers that are committed already are none of its business.
 func (db *DB) Commit(seq uint64) error {
-	db.staging.Lock()
-	defer db.staging.Unlock()
-	if seq > db.seq {
-		return fmt.Errorf("vault: change %d was not staged", seq)
-	}
-	for len(db.staged) > 0 && db.staged[0].Sequence <= seq {
-		db.mu.Lock()
-		db.apply(db.staged[0])
-		db.mu.Unlock()
-		db.wipePurged()
-		for i := range db.staged[0].Edits {
-			db.ahead.remove(&db.staged[0].Edits[i])
+	for {
+		switch more, err := db.commitNext(seq); {
+		case err != nil:
+			return err
+		case !more:
+			return nil
 		}
-		db.staged[0] = nil
-		db.staged = db.staged[1:]
 	}
-	return nil
+}
+
+// commitNext is Commit for one change, if there is one.
+func (db *DB) commitNext(seq uint64) (more bool, err error) {
+	db.mu.Lock()
+	if seq > db.seq || len(db.staged) == 0 || db.staged[0].Sequence > seq {
+		if seq > db.seq {
+			err = fmt.Errorf("vault: change %d was not staged", seq)
+		}
+		db.mu.Unlock()
+		return false, err
+	}
+	c := db.staged[0]
+	db.staged[0] = nil
+	db.staged = db.staged[1:]
+	db.apply(c)
+	for i := range c.Edits {
+		db.ahead.remove(&c.Edits[i])
+	}
+	purged := db.takePurged()
+	db.mu.Unlock()
+	db.wipeAll(purged)
+	return true, nil
 }
 
 // Abort forgets the change with this number, and all staged after it: they may
 // have been made on top of it.
 func (db *DB) Abort(seq uint64) {
-	db.staging.Lock()
+	db.staging.Lock() // what is being prepared may be made on top of them, too
 	defer db.staging.Unlock()
+	db.mu.Lock()
+	defer db.mu.Unlock()
 	i := slices.IndexFunc(db.staged, func(c *Change) bool { return c.Sequence >= seq })
 	if i < 0 {
 		return
@@ -117,6 +144,8 @@ func (db *DB) Abort(seq uint64) {
 func (db *DB) Apply(c *Change) error {
 	db.staging.Lock()
 	defer db.staging.Unlock()
+	var purged []*client
+	defer func() { db.wipeAll(purged) }()
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if len(db.staged) > 0 || c.Sequence != db.seq+1 {
@@ -124,7 +153,7 @@ func (db *DB) Apply(c *Change) error {
 	}
 	db.seq = c.Sequence
 	db.apply(c)
-	db.wipePurged()
+	purged = db.takePurged()
 	return nil
 }
 

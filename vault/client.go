@@ -131,10 +131,17 @@ func (db *DB) remove(id ID, c *client) {
 	db.purged = append(db.purged, c)
 }
 
-// wipePurged has what purged clients held overwritten. db.staging is held, and db.mu is
-// not: readers need not wait for it.
-func (db *DB) wipePurged() {
-	for _, c := range db.purged {
+// takePurged are the clients that were purged, for wipeAll. db.mu is held.
+func (db *DB) takePurged() []*client {
+	purged := db.purged
+	db.purged = nil
+	return purged
+}
+
+// wipeAll has what purged clients held overwritten. db.mu is not held: readers need not
+// wait for it.
+func (db *DB) wipeAll(purged []*client) {
+	for _, c := range purged {
 		c.vaults.Scan(func(v item[*vault]) bool {
 			v.v.records.from(ID{}, func(p packed) bool {
 				if !p.revoked() {
@@ -145,5 +152,4 @@ func (db *DB) wipePurged() {
 			return true
 		})
 	}
-	db.purged = nil
 }

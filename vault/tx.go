@@ -23,7 +23,8 @@ func (tx *Tx) own() *ahead {
 
 // aside runs f without the lock on what is committed: it is for what takes longer
 // than a look at it. What was read before may be another after, but only by what
-// readers bring (see learn.go) and by expiry: changes are staged one at a time.
+// readers bring (see learn.go) and by expiry: changes are staged one at a time, and one
+// that is committed meanwhile is found among what is committed as it was found ahead of it.
 func (tx *Tx) aside(f func()) {
 	tx.db.mu.RUnlock()
 	defer tx.db.mu.RLock()

@@ -13,8 +13,8 @@
 // A change has two steps. [DB.Stage] prepares it and returns it as data, to be
 // written to disk; [DB.Commit] makes it visible and [DB.Abort] forgets it.
 // Readers see what is committed, and changes see the staged ones before them. One
-// change is prepared at a time; readers do not wait for that, only while a change
-// that is prepared takes its place, which is done at once for all of its edits.
+// change is prepared at a time; nobody waits for that but other changes: what is prepared
+// takes its place at once, with all of its edits, also while the next one is prepared.
 package vault
 
 import (
@@ -59,12 +59,12 @@ type shared struct {
 	device [8]byte        // written into every change
 	now    func() time.Time
 
-	staging sync.Mutex // taken before mu; of what follows
-	staged  []*Change  // in the order of their sequence numbers
-	ahead   ahead      // of the staged changes
-	seq     uint64     // of the last change that was staged
+	staging sync.Mutex // held while a change is prepared, however long that takes; taken before mu
 
-	mu       sync.RWMutex // of what is committed: held for writing only as long as that takes
+	mu       sync.RWMutex // of what follows: held for writing only as long as a change takes its place
+	staged   []*Change    // in the order of their sequence numbers
+	ahead    ahead        // of the staged changes
+	seq      uint64       // of the last change that was staged
 	clients  *tree[*client]
 	away     *tree[[]byte]         // sealed names of clients that are not loaded
 	expiries *btree.BTreeG[expiry] // of all stores, soonest first

@@ -24,11 +24,20 @@ func (e *Engine) change(req *protocol.Request, resp *protocol.Response, f func(*
 		all := f
 		f = func(tx *vault.Tx) error { return cmp.Or(all(tx), within(tx.Growth(), req.Left)) }
 	}
-	e.journal.Lock()
-	defer e.journal.Unlock()
+	e.staging.Lock()
+	defer e.staging.Unlock()
+	aborts := e.aborts.Load()
 	c, err := e.state.DB.Stage(f)
 	if err != nil || c == nil { // nothing to write
 		return err
+	}
+	e.journal.Lock()
+	defer e.journal.Unlock()
+	if e.aborts.Load() != aborts { // it may be made on top of what has not happened
+		if len(c.Edits) > 0 {
+			e.state.DB.Abort(c.Sequence)
+		}
+		return errBusy
 	}
 	resp.Change = &protocol.Change{Sequence: c.Sequence, Takes: c.Takes()}
 	g := c.Growth()
@@ -86,6 +95,7 @@ func (e *Engine) sealStaged() error {
 	entries, err := e.state.Journal.Seal(e.unsealed...)
 	if err != nil {
 		failed := e.unsealed[len(entries)].Sequence
+		e.aborts.Add(1)
 		e.state.DB.Abort(failed)
 		for _, c := range slices.Concat(e.sealTo, e.resting) {
 			if c.Sequence >= failed {
@@ -227,6 +237,8 @@ func (e *Engine) commitBefore(seq uint64) error {
 
 // abort forgets all changes from seq on: they are not on the disk.
 func (e *Engine) abort(seq uint64) (*protocol.Response, error) {
+	e.staging.Lock()
+	defer e.staging.Unlock()
 	e.lockJournal()
 	defer e.journal.Unlock()
 	for i, end := range e.ends {

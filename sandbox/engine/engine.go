@@ -45,7 +45,10 @@ type Engine struct {
 	bringing sync.Mutex
 	opening  *opening // a snapshot that is being brought
 
-	journal  sync.Mutex         // changes are staged and sealed in the order of their numbers
+	staging sync.Mutex    // changes are made one at a time, and get in line in the order of their numbers; taken before journal
+	aborts  atomic.Uint64 // how often what was staged could not be sealed
+
+	journal  sync.Mutex         // of what is in line: nobody has it while a change is made
 	unsealed []*vault.Change    // staged, and not sealed yet
 	sealTo   []*protocol.Change // where their entries go
 	resting  []*protocol.Change // of answers that rest on them, and have changed nothing
