@@ -8,6 +8,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
+
+	"github.com/stronghold-go/stronghold/protocol"
 )
 
 // asker is what one peer has under way here, over all its streams, and what he has
@@ -21,13 +23,14 @@ type asker struct {
 	streams  int    // guarded by Node.mu
 	requests *semaphore.Weighted
 	bytes    *semaphore.Weighted
+	answers  *semaphore.Weighted // bytes of large ones, until they have left
 	rate     *rate.Limiter
 	shares   [heavy + 1]share // guarded by turns.mu
 }
 
 func newAsker(id peer.ID, l Limits) *asker {
 	return &asker{id: id, name: id.String(), requests: semaphore.NewWeighted(int64(l.InFlightPerPeer)),
-		bytes: semaphore.NewWeighted(int64(l.BytesPerPeer)), rate: rate.NewLimiter(rate.Limit(l.RequestsPerSecond), l.RequestsPerSecond),
+		bytes: semaphore.NewWeighted(int64(l.BytesPerPeer)), answers: semaphore.NewWeighted(int64(l.AnswersPerPeer)), rate: rate.NewLimiter(rate.Limit(l.RequestsPerSecond), l.RequestsPerSecond),
 		shares: [...]share{{kind: light}, {kind: heavy}}}
 }
 
@@ -87,5 +90,21 @@ func (a *asker) admit(ctx context.Context, scope network.ResourceScope, size int
 		scope.ReleaseMemory(size)
 		a.bytes.Release(int64(size))
 		a.requests.Release(1)
+	}, nil
+}
+
+// room waits until there is room for one more large answer of at most size bytes: until
+// the peer has read others, or his time is over.
+func (a *asker) room(ctx context.Context, scope network.ResourceScope, size int) (func(), *protocol.Response) {
+	if err := a.answers.Acquire(ctx, int64(size)); err != nil {
+		return nil, protocol.Refuse(protocol.Status_UNAVAILABLE, "there was no room for the answer, as others are not read; nothing was done")
+	}
+	if err := scope.ReserveMemory(size, network.ReservationPriorityAlways); err != nil {
+		a.answers.Release(int64(size))
+		return nil, &protocol.Response{Status: protocol.Status_LIMITED, Detail: "there is no memory for the answer; nothing was done", RetryAfterMs: 100}
+	}
+	return func() {
+		scope.ReleaseMemory(size)
+		a.answers.Release(int64(size))
 	}, nil
 }

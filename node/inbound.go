@@ -50,6 +50,9 @@ func (n *Node) serve(s network.Stream) {
 		Admit: func(ctx context.Context, size int) (func(), error) {
 			return a.admit(ctx, s.Scope(), size)
 		},
+		Room: func(ctx context.Context, size int) (func(), *protocol.Response) {
+			return a.room(ctx, s.Scope(), size)
+		},
 	}
 	if err := server.Serve(n.serving, farewell{s, n.serving}); err != nil {
 		n.log.Debug("stream ended", "peer", id.String(), "error", err)

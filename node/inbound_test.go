@@ -486,3 +486,61 @@ func TestRequestsASecond(t *testing.T) {
 	}
 	do(t, other.Remote("b"), sign(t))
 }
+
+// TestUnreadAnswers: a peer who asks for much and reads nothing has little of it made,
+// and all of it when he reads.
+func TestUnreadAnswers(t *testing.T) {
+	const streams, each = 4, 64
+	a, b, _, bm := pair(t, func(cfg *Config) { cfg.Limits.FrameTimeout = within })
+	bm.instead(func(context.Context, *protocol.Request) (*protocol.Response, error) {
+		return &protocol.Response{Status: protocol.Status_OK, Value: make([]byte, protocol.MaxValue)}, nil
+	})
+	get := &protocol.Request{Id: protocol.NewID(), Operation: "store.get", Location: location(t, "wallet/keys")}
+	var open []network.Stream
+	for range streams {
+		s := rawStream(t, a, b)
+		var in []byte
+		for i := range each {
+			in, _ = protocol.AppendFrame(in, &protocol.Frame{Id: uint64(i), Body: &protocol.Frame_Request{Request: get}})
+		}
+		if _, err := s.Write(in); err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, s)
+	}
+	// What is made comes to an end.
+	made, since := int64(-1), time.Now()
+	eventually(t, "no more is made", func() bool {
+		if now := bm.handled.Load(); now != made {
+			made, since = now, time.Now()
+		}
+		return made > 0 && time.Since(since) > 300*time.Millisecond
+	})
+	// Some has left for the streams' windows.
+	if most := int64(streams*(protocol.MaxFrame/protocol.MaxValue+1) + 8<<20/protocol.MaxValue); made > most {
+		t.Errorf("%d answers are made, of which at most %d can have left or have room", made, most)
+	}
+	var readers sync.WaitGroup
+	for _, s := range open {
+		readers.Go(func() {
+			r := bufio.NewReader(s)
+			for range each {
+				if f, err := protocol.ReadFrame(r); err != nil || len(f.GetResponse().GetValue()) != protocol.MaxValue {
+					t.Errorf("got %v, %v", f.GetResponse().GetStatus(), err)
+					return
+				}
+			}
+		})
+	}
+	readers.Wait()
+	b.mu.Lock()
+	who := b.askers[a.host.ID()]
+	b.mu.Unlock()
+	eventually(t, "all room is given back", func() bool {
+		if who.answers.TryAcquire(8 << 20) {
+			who.answers.Release(8 << 20)
+			return true
+		}
+		return false
+	})
+}

@@ -29,6 +29,7 @@ type Limits struct {
 	RequestsPerSecond int           // of one peer, after a burst of as many; 200,000
 	InFlightPerPeer   int           // requests of one peer under way, over all its streams; 256
 	BytesPerPeer      int           // of the frames of those requests; 8 MiB
+	AnswersPerPeer    int           // bytes of large answers that a peer has not read yet, or that are being made; 8 MiB
 	FrameTimeout      time.Duration // for a frame that has begun to arrive; 10 s
 	MemoryPerPeer     int           // libp2p's buffers included; 64 MiB
 	Memory            int           // for all peers; 1 GiB
@@ -49,9 +50,10 @@ func (l Limits) withDefaults() Limits {
 		InFlightPerPeer:   cmp.Or(l.InFlightPerPeer, 256),
 		FrameTimeout:      cmp.Or(l.FrameTimeout, protocol.DefaultFrameTimeout),
 		// A frame that does not fit could never be admitted.
-		BytesPerPeer:  max(cmp.Or(l.BytesPerPeer, 8<<20), protocol.MaxFrame),
-		MemoryPerPeer: cmp.Or(l.MemoryPerPeer, 64<<20),
-		Memory:        cmp.Or(l.Memory, 1<<30),
+		BytesPerPeer:   max(cmp.Or(l.BytesPerPeer, 8<<20), protocol.MaxFrame),
+		AnswersPerPeer: max(cmp.Or(l.AnswersPerPeer, 8<<20), protocol.MaxFrame),
+		MemoryPerPeer:  cmp.Or(l.MemoryPerPeer, 64<<20),
+		Memory:         cmp.Or(l.Memory, 1<<30),
 	}
 }
 

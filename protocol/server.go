@@ -23,6 +23,11 @@ type Server struct {
 	// wait, and so make the sender wait; an error ends the stream. What it
 	// returns is called once the request is answered.
 	Admit func(ctx context.Context, size int) (release func(), err error)
+
+	// Room, if set, is asked before a request is handled whose answer may be large, in
+	// bytes: see AnswerSize. It may wait; a refusal is the answer. What it returns else is
+	// called when the answer has left, or cannot.
+	Room func(ctx context.Context, size int) (release func(), refusal *Response)
 }
 
 // Serve reads requests from rw until it ends or ctx does, answers what it has
@@ -220,33 +225,43 @@ func (v *serving) look() bool {
 // reply answers a request. alone says that this goroutine may be kept by the
 // stream, and that probably nobody else writes.
 func (v *serving) reply(f *Frame, alone bool) {
-	resp := v.answer(v.inFlight, f.GetRequest())
-	err := v.write(f.Id, resp, alone)
+	resp, release := v.answer(v.inFlight, f.GetRequest())
+	err := v.write(f.Id, resp, alone, release)
 	if errors.Is(err, ErrFrameTooLong) {
-		err = v.write(f.Id, Refuse(Status_INTERNAL, "the answer is too long"), alone)
+		err = v.write(f.Id, Refuse(Status_INTERNAL, "the answer is too long"), alone, release)
 	}
 	if err != nil {
+		if release != nil {
+			release()
+		}
 		v.abort() // nor will any other answer be read
 	}
 }
 
-func (v *serving) write(id uint64, resp *Response, alone bool) error {
+func (v *serving) write(id uint64, resp *Response, alone bool, gone func()) error {
 	f := &Frame{Id: id, Body: &Frame_Response{Response: resp}}
 	if alone {
-		if taken, err := v.out.writeNow(f, true); taken {
+		if taken, err := v.out.writeNow(f, true, gone); taken {
 			return err
 		}
 	}
-	return v.out.write(context.Background(), f)
+	return v.out.write(context.Background(), f, gone)
 }
 
-func (s *Server) answer(ctx context.Context, req *Request) *Response {
+// answer answers req. release is to be called when that has left; nil: nothing is.
+func (s *Server) answer(ctx context.Context, req *Request) (resp *Response, release func()) {
 	if refusal := Check(req, s.Door); refusal != nil {
-		return refusal
+		return refusal, nil
 	}
 	limited := &limitedContext{Context: ctx, at: time.Now().Add(Timeout(req))}
 	defer limited.release()
-	return s.Handle(limited, req)
+	if size := AnswerSize(req); s.Room != nil && size > 0 {
+		var refusal *Response
+		if release, refusal = s.Room(limited, size); refusal != nil {
+			return refusal, nil
+		}
+	}
+	return s.Handle(limited, req), release
 }
 
 // or is v, or fallback if v is zero.

@@ -15,7 +15,7 @@ const (
 	DefaultFrameTimeout = 10 * time.Second // for a frame that has begun to arrive, or is being sent
 	DefaultGrace        = 10 * time.Second // for requests in flight when the server is told to stop
 	readBuffer          = 4 << 10          // bytes; small, since a node holds one for each peer
-	maxUnsent           = 1 << 20          // bytes that wait to be written before writers wait too
+	maxUnsent           = 256 << 10        // bytes that wait to be written before writers wait too
 )
 
 // Errors of a call on a [Conn].
@@ -119,14 +119,14 @@ func (c *Conn) Handle(ctx context.Context, req *Request) (*Response, error) {
 	}
 	taken, err := false, error(nil)
 	if alone {
-		taken, err = c.out.writeNow(f, false)
+		taken, err = c.out.writeNow(f, false, nil)
 	}
 	if !taken {
 		if leads { // who waits for room cannot read
 			c.handOver(a)
 			leads = false
 		}
-		err = c.out.write(ctx, f)
+		err = c.out.write(ctx, f, nil)
 	}
 	if err != nil {
 		c.forget(id)

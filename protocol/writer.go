@@ -25,6 +25,7 @@ type frameWriter struct {
 	mu       sync.Mutex
 	changed  sync.Cond // unsent, flushing or err
 	unsent   []byte
+	gone     []func() // to be called when what is unsent has left, or never will
 	spare    []byte
 	flushing bool
 	err      error
@@ -42,8 +43,9 @@ func newFrameWriter(w io.WriteCloser) *frameWriter {
 	return fw
 }
 
-// write takes f to be sent. After an error nothing of f leaves.
-func (fw *frameWriter) write(ctx context.Context, f *Frame) error {
+// write takes f to be sent. After an error nothing of f leaves; else gone is called, if
+// it is not nil, when all of f has, or nothing does any more. It is not to wait.
+func (fw *frameWriter) write(ctx context.Context, f *Frame, gone func()) error {
 	fw.mu.Lock()
 	defer fw.mu.Unlock()
 	if len(fw.unsent) > maxUnsent {
@@ -67,6 +69,9 @@ func (fw *frameWriter) write(ctx context.Context, f *Frame) error {
 	if fw.unsent, err = AppendFrame(fw.unsent, f); err != nil {
 		return err
 	}
+	if gone != nil {
+		fw.gone = append(fw.gone, gone)
+	}
 	if !fw.flushing {
 		fw.flushing = true
 		go fw.flush() // close waits for it
@@ -80,7 +85,7 @@ func (fw *frameWriter) write(ctx context.Context, f *Frame) error {
 // mayWait says that the caller may be kept for as long as a write has does it
 // wait for the stream; else what the stream does not take at once is left to a
 // goroutine.
-func (fw *frameWriter) writeNow(f *Frame, mayWait bool) (taken bool, err error) {
+func (fw *frameWriter) writeNow(f *Frame, mayWait bool, gone func()) (taken bool, err error) {
 	fw.mu.Lock()
 	defer fw.mu.Unlock()
 	switch {
@@ -92,10 +97,13 @@ func (fw *frameWriter) writeNow(f *Frame, mayWait bool) (taken bool, err error) 
 	if fw.unsent, err = AppendFrame(fw.unsent, f); err != nil {
 		return true, err
 	}
+	if gone != nil {
+		fw.gone = append(fw.gone, gone)
+	}
 	fw.flushing = true
 	switch {
 	case fw.quick != nil:
-		b := fw.take()
+		b, gone := fw.take()
 		fw.mu.Unlock()
 		n, err := fw.quick.TryWrite(b)
 		if err != nil {
@@ -109,11 +117,13 @@ func (fw *frameWriter) writeNow(f *Frame, mayWait bool) (taken bool, err error) 
 			}
 			fw.flushing = false
 			fw.changed.Broadcast()
+			call(gone)
 			return true, fw.err
 		case n < len(b):
-			fw.unsent = append(b[n:], fw.unsent...)
+			fw.unsent, fw.gone = append(b[n:], fw.unsent...), append(gone, fw.gone...)
 		default:
 			fw.keep(b)
+			call(gone)
 		}
 	case mayWait:
 		fw.send()
@@ -134,6 +144,10 @@ func (fw *frameWriter) flush() {
 	for fw.err == nil && len(fw.unsent) > 0 {
 		fw.send()
 	}
+	if fw.err != nil {
+		_, gone := fw.take()
+		call(gone)
+	}
 	fw.flushing = false
 	fw.changed.Broadcast()
 }
@@ -141,7 +155,7 @@ func (fw *frameWriter) flush() {
 // send writes what is unsent, within the timeout. fw.mu is held, but not
 // meanwhile; flushing is set.
 func (fw *frameWriter) send() {
-	b := fw.take()
+	b, gone := fw.take()
 	fw.mu.Unlock()
 	if d, ok := fw.w.(deadliner); ok {
 		d.SetWriteDeadline(time.Now().Add(fw.timeout))
@@ -150,6 +164,7 @@ func (fw *frameWriter) send() {
 	if err != nil {
 		fw.w.Close() // the reader must notice too
 	}
+	call(gone)
 	fw.mu.Lock()
 	if fw.err == nil {
 		fw.err = err
@@ -158,11 +173,17 @@ func (fw *frameWriter) send() {
 	fw.changed.Broadcast()
 }
 
+func call(all []func()) {
+	for _, f := range all {
+		f()
+	}
+}
+
 // take takes what is unsent, to be written.
-func (fw *frameWriter) take() []byte {
-	b := fw.unsent
-	fw.unsent, fw.spare = fw.spare[:0], nil
-	return b
+func (fw *frameWriter) take() (b []byte, gone []func()) {
+	b, gone = fw.unsent, fw.gone
+	fw.unsent, fw.spare, fw.gone = fw.spare[:0], nil, nil
+	return b, gone
 }
 
 // keep keeps a buffer that was written, if it is small, for what comes.
