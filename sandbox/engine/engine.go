@@ -156,15 +156,15 @@ func (e *Engine) dispatch(req *protocol.Request) (*protocol.Response, error) {
 
 // do is dispatch for what needs a state, which is there.
 func (e *Engine) do(req *protocol.Request) (*protocol.Response, error) {
+	if makes := e.makes(req.Operation); makes != nil {
+		made, err := makes(req)
+		return e.bring(req, made, err)
+	}
 	switch req.Operation {
 	case "aes.unwrap":
 		return e.unwrap(req)
 	case "aes.wrap":
 		return e.wrap(req)
-	case "bip39.generate":
-		return e.generateMnemonic(req)
-	case "bip39.recover":
-		return e.recoverMnemonic(req)
 	case "ed25519.sign":
 		return e.sign(req)
 	case "client.create":
@@ -177,10 +177,6 @@ func (e *Engine) do(req *protocol.Request) (*protocol.Response, error) {
 		return e.purgeClient(req)
 	case "client.unload":
 		return e.unload(req)
-	case "key.generate":
-		return e.generate(req)
-	case "key.import", "record.write":
-		return e.write(req)
 	case "key.public":
 		return e.public(req)
 	case "pipeline.run":
@@ -201,8 +197,6 @@ func (e *Engine) do(req *protocol.Request) (*protocol.Response, error) {
 		return e.retype(req)
 	case "slip10.derive":
 		return e.derive(req)
-	case "slip10.generate":
-		return e.generateSeed(req)
 	case "slot.add":
 		return e.addSlot(req)
 	case "slot.list":

@@ -26,27 +26,62 @@ func (e *Engine) public(req *protocol.Request) (*protocol.Response, error) {
 	})
 }
 
-func (e *Engine) generate(req *protocol.Request) (*protocol.Response, error) {
-	kind, err := procedures.KindOf(req.Kind)
-	if err != nil {
-		return nil, err
-	}
-	made, err := procedures.GenerateKey(e.arena, kind)
-	return e.keep(req, req.Location, made, 0, err)
+// brought is what a request makes of itself alone, and brings to the state.
+type brought struct {
+	*procedures.Made
+	flags  vault.Flags
+	sealed []byte // for the asker; nil: nothing is
 }
 
-func (e *Engine) write(req *protocol.Request) (*protocol.Response, error) {
+// makes is what makes it, for an operation that brings something. It is called while
+// nobody waits: it may take long, and depends on nothing that may change.
+func (e *Engine) makes(operation string) func(*protocol.Request) (brought, error) {
+	switch operation {
+	case "bip39.generate":
+		return e.generateMnemonic
+	case "bip39.recover":
+		return e.recoverMnemonic
+	case "key.generate":
+		return e.generate
+	case "key.import", "record.write":
+		return e.write
+	case "slip10.generate":
+		return e.generateSeed
+	}
+	return nil
+}
+
+// bring stores what a request has made.
+func (e *Engine) bring(req *protocol.Request, b brought, err error) (*protocol.Response, error) {
+	resp, err := e.keep(req, req.Location, b.Made, b.flags, err)
+	if err == nil {
+		resp.Sealed = b.sealed
+	}
+	return resp, err
+}
+
+func (e *Engine) generate(req *protocol.Request) (b brought, err error) {
 	kind, err := procedures.KindOf(req.Kind)
 	if err != nil {
-		return nil, err
+		return b, err
+	}
+	b.Made, err = procedures.GenerateKey(e.arena, kind)
+	return b, err
+}
+
+func (e *Engine) write(req *protocol.Request) (b brought, err error) {
+	kind, err := procedures.KindOf(req.Kind)
+	if err != nil {
+		return b, err
 	}
 	raw, err := e.unseal(req)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
 	defer memory.Wipe(raw)
-	made, err := procedures.Import(e.arena, kind, raw)
-	return e.keep(req, req.Location, made, vault.FromOutside, err)
+	b.flags = vault.FromOutside
+	b.Made, err = procedures.Import(e.arena, kind, raw)
+	return b, err
 }
 
 // source is a record that something is made of.

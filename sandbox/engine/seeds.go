@@ -7,9 +7,9 @@ import (
 	"github.com/stronghold-go/stronghold/vault"
 )
 
-func (e *Engine) generateSeed(req *protocol.Request) (*protocol.Response, error) {
-	made, err := procedures.GenerateSeed(e.arena, int(req.Size))
-	return e.keep(req, req.Location, made, 0, err)
+func (e *Engine) generateSeed(req *protocol.Request) (b brought, err error) {
+	b.Made, err = procedures.GenerateSeed(e.arena, int(req.Size))
+	return b, err
 }
 
 // derive makes the target of what the location holds. Who knows the one knows
@@ -42,48 +42,44 @@ func (e *Engine) derive(req *protocol.Request) (*protocol.Response, error) {
 	return e.keep(req, req.Target, made, flags, err, from)
 }
 
-func (e *Engine) generateMnemonic(req *protocol.Request) (*protocol.Response, error) {
+func (e *Engine) generateMnemonic(req *protocol.Request) (b brought, err error) {
 	passphrase, err := e.passphrase(req)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
 	defer memory.Wipe(passphrase)
 	made, words, err := procedures.GenerateMnemonic(e.arena, req.Language, int(req.Size), passphrase)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
 	defer words.Destroy()
 	// Sealed before it is stored: nobody shall have a seed whose words are lost.
-	var sealed []byte
-	err = words.Use(func(b []byte) (err error) {
-		memory.Erase(func() { sealed, err = protocol.Seal(req.ReplyKey, req, "reply_key", protocol.ToAsker, b) })
+	err = words.Use(func(text []byte) (err error) {
+		memory.Erase(func() { b.sealed, err = protocol.Seal(req.ReplyKey, req, "reply_key", protocol.ToAsker, text) })
 		return err
 	})
 	if err != nil {
 		made.Secret.Destroy()
-		return nil, &procedures.InputError{Field: "reply_key", Reason: "not an X25519 public key"}
+		return b, &procedures.InputError{Field: "reply_key", Reason: "not an X25519 public key"}
 	}
-	// It was shown to a person: it is known outside.
-	resp, err := e.keep(req, req.Location, made, vault.FromOutside, nil)
-	if err == nil {
-		resp.Sealed = sealed
-	}
-	return resp, err
+	b.Made, b.flags = made, vault.FromOutside // it was shown to a person: it is known outside
+	return b, nil
 }
 
-func (e *Engine) recoverMnemonic(req *protocol.Request) (*protocol.Response, error) {
+func (e *Engine) recoverMnemonic(req *protocol.Request) (b brought, err error) {
 	words, err := e.unseal(req)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
 	defer memory.Wipe(words)
 	passphrase, err := e.passphrase(req)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
 	defer memory.Wipe(passphrase)
-	made, err := procedures.RecoverMnemonic(e.arena, req.Language, words, passphrase)
-	return e.keep(req, req.Location, made, vault.FromOutside, err)
+	b.flags = vault.FromOutside
+	b.Made, err = procedures.RecoverMnemonic(e.arena, req.Language, words, passphrase)
+	return b, err
 }
 
 // passphrase opens the passphrase of a mnemonic; the empty one if there is none.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/sandbox/memory"
 	"github.com/stronghold-go/stronghold/vault"
 )
 
@@ -107,4 +108,57 @@ func TestMadeOnWhatIsNotSealed(t *testing.T) {
 		e.unsealed[0].Edits[0].Item.Key = make([]byte, 1<<16)
 		e.aborts.Store(0)
 	}
+}
+
+// What the steps of a pipeline bring is made before the pipeline waits for other changes,
+// and so before others wait for it.
+func TestMadeBeforeItsTurn(t *testing.T) {
+	e, _ := opened(t)
+	bring := func(text string) *protocol.Request {
+		return sealFor(t, e, &protocol.Request{Operation: "key.import", Location: at(t, text), Kind: protocol.Ed25519}, string(make([]byte, 32)))
+	}
+	free := freePieces(t, e)
+	e.staging.Lock() // another change is being made
+	done := make(chan *protocol.Response)
+	go func() { done <- ask(t, e, steps(generate(t, "c/v/a"), bring("c/v/b"), bring("c/v/c"))) }()
+	opened := func() int {
+		e.inbox.mu.Lock()
+		defer e.inbox.mu.Unlock()
+		return len(e.inbox.now.seen)
+	}
+	for late := time.Now().Add(30 * time.Second); opened() < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Error("nothing is made before")
+			break
+		}
+	}
+	e.staging.Unlock()
+	resp := want(t, <-done, protocol.Status_OK)
+	if len(resp.Results) != 3 {
+		t.Errorf("%v", resp)
+	}
+	// A step that fails, before what was made or in the making, leaves none of it in memory.
+	want(t, ask(t, e, steps(generate(t, "c/v/a"), generate(t, "c/v/d"), bring("c/v/e"))), protocol.Status_EXISTS)
+	want(t, ask(t, e, steps(generate(t, "c/v/d"), &protocol.Request{Operation: "key.generate", Location: at(t, "c/v/e"), Kind: "rsa"}, bring("c/v/f"))), protocol.Status_INVALID)
+	ok(t, e, &protocol.Request{Operation: "zone.abort", Sequence: 1})
+	if now := freePieces(t, e); now != free {
+		t.Errorf("%d pieces of memory are free, and there were %d", now, free)
+	}
+}
+
+// freePieces is how many pieces of 64 bytes are free in the arena.
+func freePieces(t *testing.T, e *Engine) (n int) {
+	t.Helper()
+	var all []*memory.Secret
+	for {
+		s, err := e.arena.New(64)
+		if err != nil {
+			break
+		}
+		all = append(all, s)
+	}
+	for _, s := range all {
+		s.Destroy()
+	}
+	return len(all)
 }
