@@ -208,21 +208,24 @@ func (x *execution) set(ctx context.Context, name, value string) error {
 	if err != nil {
 		return err
 	}
-	return x.keep(name, x.plain(name, b))
+	return x.keep(name, b)
 }
 
-// plain is a secret as it is meant: what is text has no line end behind it.
-func (x *execution) plain(name string, b []byte) []byte {
-	switch {
-	case name == "passphrase", x.op.Name == "node.unlock":
-		return withoutLineEnd(b)
-	case x.op.Name == "bip39.recover":
-		return oneSpace(b)
-	}
-	return b
-}
-
+// keep locks a secret as it is meant: of what is text, what a person would type.
 func (x *execution) keep(name string, b []byte) error {
+	switch {
+	case name == "passphrase": // a mnemonic's own
+		b = asTyped(b)
+		if err := typeable(b, false); err != nil {
+			return err
+		}
+	case x.op.Name == "node.unlock":
+		b = asTyped(b)
+	case x.op.Name == "bip39.recover":
+		words := oneSpace(b)
+		clear(b)
+		b = words
+	}
 	locked, err := lockSecret(b)
 	if err == nil {
 		x.secrets[name] = locked
@@ -243,7 +246,7 @@ func (x *execution) typeMissing(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := x.keep(f.Name, x.plain(f.Name, b)); err != nil {
+		if err := x.keep(f.Name, b); err != nil {
 			return err
 		}
 	}

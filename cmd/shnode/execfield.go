@@ -122,14 +122,6 @@ func fieldValue(d protoreflect.FieldDescriptor, text []byte) (protoreflect.Value
 	panic("shnode: internal error: a request has a field of another kind")
 }
 
-// withoutLineEnd is b without the line end behind it, if there is one.
-func withoutLineEnd(b []byte) []byte {
-	if line, ok := bytes.CutSuffix(b, []byte("\n")); ok {
-		return bytes.TrimSuffix(line, []byte("\r"))
-	}
-	return b
-}
-
 // resultField is one field of an answer, as it is printed.
 type resultField struct {
 	name  string

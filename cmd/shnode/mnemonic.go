@@ -246,6 +246,11 @@ func (a *app) readWords(ctx context.Context, args []string) (*memguard.LockedBuf
 	return lockSecret(words)
 }
 
-// oneSpace is text with one space between its words, and none around them: a
-// mnemonic's seed is made of that.
-func oneSpace(b []byte) []byte { return bytes.Join(bytes.Fields(b), []byte(" ")) }
+// oneSpace is the words of a mnemonic with one space between them, and none around
+// them: its seed is made of that. Phones begin with a capital, documents may have all
+// of them, and editors put a mark before UTF-8; no word of BIP 39 has either.
+func oneSpace(b []byte) []byte {
+	b = bytes.ToLower(bytes.TrimPrefix(b, []byte("\ufeff")))
+	defer clear(b)
+	return bytes.Join(bytes.Fields(b), []byte(" "))
+}

@@ -91,8 +91,7 @@ func (a *app) typePassphrase(ctx context.Context, prompt string, isNew bool) ([]
 	return b, nil
 }
 
-// readPassphraseFile reads the file, whose last line end, if any, and the mark that
-// editors put before UTF-8 are no part of the passphrase.
+// readPassphraseFile reads the file.
 func (a *app) readPassphraseFile(ctx context.Context, path string) ([]byte, error) {
 	r, err := a.open("the passphrase", path)
 	if err != nil {
@@ -104,10 +103,16 @@ func (a *app) readPassphraseFile(ctx context.Context, path string) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
+	return asTyped(b), nil
+}
+
+// asTyped is what a file holds as a person would have typed it: without the line end
+// behind it, if there is one, and the mark that editors put before UTF-8.
+func asTyped(b []byte) []byte {
 	if line, ok := bytes.CutSuffix(b, []byte("\n")); ok {
 		b = bytes.TrimSuffix(line, []byte("\r"))
 	}
-	return bytes.TrimPrefix(b, []byte("\ufeff")), nil
+	return bytes.TrimPrefix(b, []byte("\ufeff"))
 }
 
 // warnReadable warns of a file that other users may read. It is no error:
