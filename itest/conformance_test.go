@@ -204,6 +204,10 @@ func (s *suite) set(t testing.TB, req *protocol.Request, f *protocol.Field) {
 		req.Steps = []*protocol.Request{s.sample(t, key)}
 		return
 	}
+	if d.IsList() && d.Message() != nil && d.Message().Name() == "Reach" {
+		m.Mutable(d).List().Append(protoreflect.ValueOfMessage((&protocol.Reach{Path: []*protocol.Segment{{Is: loc.Client}}}).ProtoReflect()))
+		return
+	}
 	if d.IsList() {
 		v := protoreflect.ValueOfString(protocol.FlagSign)
 		if d.Kind() == protoreflect.MessageKind {
@@ -222,7 +226,9 @@ func (s *suite) set(t testing.TB, req *protocol.Request, f *protocol.Field) {
 	case "secret":
 		req.Secret = make([]byte, protocol.SealOverhead+32)
 	case "after":
-		req.After = make([]byte, 72)
+		if s.door != protocol.DoorPeer { // a peer is given his, and makes up none
+			req.After = make([]byte, 72)
+		}
 	case "left":
 		req.Left = new(protocol.Usage)
 	case "passphrase":

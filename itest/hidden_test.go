@@ -3,6 +3,8 @@ package itest
 import (
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/stronghold-go/stronghold/protocol"
 )
 
@@ -58,4 +60,50 @@ func TestPeersCountNothing(t *testing.T) {
 	peer.want(t, protocol.Status_OK, swap)
 	swap.Id = protocol.NewID()
 	peer.want(t, protocol.Status_CONFLICT, swap)
+}
+
+// TestHiddenIsAbsent: of clients of which a peer may see nothing he is told the same, byte by byte but
+// for what is sealed, whether they are hidden, not loaded, or not there at all, by each listing.
+func TestHiddenIsAbsent(t *testing.T) {
+	a, b := newPair(t)
+	unlock(t, b.node.Local())
+	in := func(client string) *suite {
+		return &suite{target: &target{handler: b.node.Local(), door: protocol.DoorLocal, node: b}, Client: b.local(), client: client}
+	}
+	peer := &suite{target: &target{handler: a.node.Remote("b"), door: protocol.DoorPeer, node: b}, client: "app"}
+	for _, client := range []string{"hidden", "away"} {
+		local := in(client)
+		for _, name := range []string{"main", "second", "third"} {
+			local.generate(t, local.at("keys", name))
+			local.want(t, protocol.Status_OK, &protocol.Request{Operation: "store.put", Location: local.key(name), Value: []byte("v")})
+			local.want(t, protocol.Status_OK, &protocol.Request{Operation: "store.put", Location: local.key(name), Value: []byte("v"), Session: true})
+		}
+	}
+	in("").want(t, protocol.Status_OK, &protocol.Request{Operation: "client.unload", Location: &protocol.Location{Client: []byte("away")}})
+	for _, on := range []string{`"*/keys/open-*", "*/open-*"`, `"hidden/keys/open-*", "away/keys/open-*", "absent/keys/open-*", "hidden/open-*", "away/open-*", "absent/open-*"`,
+		`"hidden/keys/open", "away/keys/open", "absent/keys/open", "hidden/open", "away/open", "absent/open"`} {
+		in("").want(t, protocol.Status_OK, &protocol.Request{Operation: "policy.apply", Text: "[[allow]]\npeers = [\"a\"]\nops = [\"list\", \"store-read\"]\non = [" + on + "]\n"})
+		for _, after := range [][]byte{nil, make([]byte, 72), make([]byte, 298)} {
+			for name, req := range map[string]*protocol.Request{"a client": {Operation: "record.list"}, "a vault": {Operation: "record.list"}, "a hint": {Operation: "record.list", Hint: []byte("h")},
+				"a store": {Operation: "store.list"}, "a session": {Operation: "store.list", Session: true}, "a prefix": {Operation: "store.list", Prefix: []byte("m")}} {
+				var first *protocol.Response
+				for _, client := range []string{"absent", "hidden", "away"} {
+					req.Id, req.After, req.Location = protocol.NewID(), after, &protocol.Location{Client: []byte(client)}
+					if name == "a vault" {
+						req.Location.Vault = []byte("keys")
+					}
+					resp := peer.ask(t, req)
+					if first == nil {
+						first = resp
+					}
+					if want := map[bool]protocol.Status{true: protocol.Status_OK, false: protocol.Status_INVALID}[after == nil]; resp.Status != want || !proto.Equal(resp, first) {
+						t.Errorf("with %s, after %d bytes, %s of %s: %v, of absent %v", on, len(after), name, client, resp, first)
+					}
+				}
+			}
+		}
+		if resp := peer.want(t, protocol.Status_OK, &protocol.Request{Operation: "record.list"}); len(resp.Entries) != 0 || resp.Unloaded {
+			t.Errorf("with %s, of all: %v", on, resp)
+		}
+	}
 }

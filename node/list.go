@@ -10,91 +10,44 @@ import (
 	"github.com/stronghold-go/stronghold/protocol"
 )
 
-const defaultPage = 100 // entries, where the asker does not say
-
-// list answers a listing for a peer: it shows what the policy lets him list,
-// page by page, as if nothing else were there. The cursor of a page is that of
-// the last entry shown, and there is one only if more will be shown; any other
-// would tell of a record that is hidden.
+// list answers a listing for a peer: it shows what the policy lets him list, as if
+// nothing else were there. What that is goes with the request, so that the engine looks
+// nowhere else; how much it looks at for one page is bounded, and the cursor goes on from there, wherever that
+// is, so that it is sealed.
 func (n *Node) list(ctx context.Context, rules *permissions.Rules, id string, op *protocol.Operation, req *protocol.Request) *protocol.Response {
-	want := int(req.Limit)
-	if want == 0 {
-		want = defaultPage
+	after, ok := n.cursors.open(id, req)
+	if !ok {
+		return protocol.Invalid("after", "not a cursor of this listing")
 	}
-	places, all := bounds(rules, id, op)
-	ask := func(after []byte, limit int) *protocol.Response {
-		if !all && len(places) == 0 {
-			return &protocol.Response{Status: protocol.Status_OK}
-		}
-		page := proto.CloneOf(req)
-		page.After, page.Limit = after, uint32(min(limit, protocol.MaxPage))
-		if !all {
-			page.Within = places
-		}
-		resp, err := n.local.Handle(ctx, page)
-		return protocol.Answer(page, resp, err)
-	}
+	reach := rules.Reach(id, op)
 	out := &protocol.Response{Status: protocol.Status_OK}
-	var lastAfter []byte // where the page began that holds the last entry shown,
-	var lastAt int       // which entry of that page it was,
-	var last *protocol.Location
-	for after, limit := req.After, want+1; ; limit = protocol.MaxPage {
-		page := ask(after, limit)
-		if page.Status != protocol.Status_OK {
-			return page
+	if len(reach.Within) == 0 {
+		return out
+	}
+	page := proto.CloneOf(req)
+	page.After, page.Reach, page.Except = after, reach.Within, reach.Except
+	resp, err := n.local.Handle(ctx, page)
+	resp = protocol.Answer(page, resp, err)
+	switch resp.Status {
+	case protocol.Status_OK:
+	case protocol.Status_NOT_FOUND, protocol.Status_NOT_LOADED:
+		if !reach.Client(req.Location.GetClient()) {
+			return out // he is told of what lies in it, not of the client
 		}
-		for i, e := range page.Entries {
-			shown := entryFor(rules, id, op, e)
-			if shown == nil {
-				continue
-			}
-			if len(out.Entries) < want {
-				out.Entries = append(out.Entries, shown)
-				lastAfter, lastAt, last = after, i, e.Location
-				continue
-			}
-			// There is more to show. A page that ends with the last entry shown has its cursor.
-			page = ask(lastAfter, lastAt+1)
-			if page.Status != protocol.Status_OK {
-				return page
-			}
-			if len(page.Entries) != lastAt+1 || !proto.Equal(page.Entries[lastAt].GetLocation(), last) {
-				return protocol.Refuse(protocol.Status_UNAVAILABLE, "the records changed meanwhile: ask again")
-			}
-			out.Next = page.Next
-			return out
+		return resp
+	default:
+		return resp
+	}
+	for _, e := range resp.Entries {
+		if shown := entryFor(rules, id, op, e); shown != nil {
+			out.Entries = append(out.Entries, shown)
 		}
-		if len(page.Next) == 0 {
-			if len(out.Entries) == 0 && len(req.After) == 0 && !n.sees(ctx, rules, id, op, req) {
-				return protocol.Refuse(protocol.Status_NOT_FOUND, "")
-			}
-			return out
-		}
-		after = page.Next
 	}
-}
-
-// sees says whether there is a client for a peer who was shown nothing: whether he
-// may see something in it, wherever that is. So a client that is hidden from him
-// looks like one that does not exist.
-func (n *Node) sees(ctx context.Context, rules *permissions.Rules, id string, op *protocol.Operation, req *protocol.Request) bool {
-	if req.Location.Depth() == 0 {
-		return true // above all clients
+	out.Unloaded = resp.Unloaded && reach.Everything()
+	if out.Next, err = n.cursors.seal(id, req, resp.Next); err != nil {
+		return protocol.Answer(req, nil, err)
 	}
-	wider := &protocol.Request{Id: req.Id, Operation: req.Operation, Location: &protocol.Location{Client: req.Location.Client}, Limit: 1}
-	if proto.Equal(wider.Location, req.Location) && len(req.Hint) == 0 && len(req.Prefix) == 0 && !req.Session {
-		return false // that was all
-	}
-	return n.list(ctx, rules, id, op, wider).Status == protocol.Status_OK
-}
-
-// bounds are the places to look at for a listing of records; all, if there is no
-// bound. The keys of a store are few beside records, and are all looked at.
-func bounds(rules *permissions.Rules, id string, op *protocol.Operation) (places []*protocol.Location, all bool) {
-	if i := slices.IndexFunc(op.In, func(f protocol.Field) bool { return f.Name == "within" }); i < 0 {
-		return nil, true
-	}
-	return rules.Within(id, op, op.Accesses(&protocol.Request{})[0].Class)
+	return out
 }
 
 // isListing says whether op tells what lies below a location. That a peer may

@@ -165,32 +165,52 @@ func signature(at string, message []byte) []byte {
 	return slices.Concat(sum[:], sum[:])
 }
 
-// listRecords lists as the engine does: a page ends with a cursor that is the id
-// of its last record, and has none if no record comes after it.
+// looksOfMemory is how many records memory looks at for a page, beside what is on it.
+const looksOfMemory = 10
+
+// listRecords lists as the engine does: what is in reach, so many for a page, and not too much that is
+// hidden. A cursor is the place of the record that was looked at last.
 func listRecords(records []string, req *protocol.Request) *protocol.Response {
 	resp := &protocol.Response{Status: protocol.Status_OK}
-	limit := int(req.Limit)
+	limit, left := int(req.Limit), looksOfMemory
 	if limit == 0 {
 		limit = 3
 	}
+	var at []byte
 	for i, text := range records {
 		if len(req.After) > 0 && bytes.Compare(cursorOf(i), req.After) <= 0 {
 			continue
-		}
-		if len(resp.Entries) == limit {
-			break
 		}
 		loc, err := protocol.ParseLocation(text)
 		if err != nil {
 			panic(err)
 		}
-		resp.Entries = append(resp.Entries, &protocol.Entry{Location: loc, Kind: protocol.Ed25519, Hint: []byte("hint"), CreatedMs: 1})
-		resp.Next = cursorOf(i)
-	}
-	if len(records) == 0 || bytes.Equal(resp.Next, cursorOf(len(records)-1)) {
-		resp.Next = nil
+		switch shown := (len(req.Reach) == 0 || inReach(req.Reach, text)) && !inReach(req.Except, text); {
+		case left == 0, shown && len(resp.Entries) == limit:
+			resp.Next = at
+			return resp
+		case shown:
+			resp.Entries = append(resp.Entries, &protocol.Entry{Location: loc, Kind: protocol.Ed25519, Hint: []byte("hint"), CreatedMs: 1})
+		default:
+			left--
+		}
+		at = cursorOf(i)
 	}
 	return resp
+}
+
+// inReach says whether a record lies in one of these. There is one star in a segment, at most.
+func inReach(parts []*protocol.Reach, text string) bool {
+	names := strings.Split(text, "/")
+	return slices.ContainsFunc(parts, func(r *protocol.Reach) bool {
+		for i, s := range r.Path {
+			if s.Is != nil && string(s.Is) != names[i] ||
+				s.Pieces != nil && !(strings.HasPrefix(names[i], string(s.Pieces[0])) && strings.HasSuffix(names[i], string(s.Pieces[1]))) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func cursorOf(i int) []byte { return fmt.Appendf(nil, "%06d", i) }

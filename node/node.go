@@ -73,6 +73,7 @@ type Node struct {
 	log         *slog.Logger
 	notices     *notices
 	limits      Limits
+	cursors     cursors
 	dialTimeout time.Duration
 	grace       time.Duration
 
@@ -117,6 +118,7 @@ func New(cfg Config) (*Node, error) {
 		local:       cfg.Local,
 		log:         cfg.Log,
 		limits:      cfg.Limits.withDefaults(),
+		cursors:     newCursors(),
 		dialTimeout: cfg.DialTimeout,
 		grace:       cfg.Grace,
 		id:          id,

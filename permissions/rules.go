@@ -3,18 +3,22 @@ package permissions
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/stronghold-go/stronghold/protocol"
 )
 
-// Rules is a policy whose names have become peer ids. It is immutable, and safe
-// for concurrent use.
+// Rules is a policy whose names have become peer ids. What it says never changes,
+// and it is safe for concurrent use.
 type Rules struct {
 	policy *Policy // nil: no policy is in force
 	peers  map[string]*peer
 	all    *subject // what is said of "*"
 	names  map[string]string
 	tests  []resolvedTest
+
+	reachMu sync.Mutex
+	reaches map[[2]string]*Reach // by peer and operation, those that were asked for
 }
 
 // peer is someone the rules can be asked about.

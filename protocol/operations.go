@@ -86,6 +86,8 @@ var (
 	hashKey = Field{Name: "hash_key", Inner: true, Doc: "between node and zone only: of the zone that hashes for it"}
 	ttl     = Field{Name: "ttl_ms", Doc: "how long it lives; for ever, if absent"}
 	session = Field{Name: "session", Doc: "in the store that is never saved, and gone when it is locked"}
+	reach   = Field{Name: "reach", Local: true, Doc: "only what lies in one of these, at most 1000; not for peers"}
+	except  = Field{Name: "except", Local: true, Doc: "and in none of these, at most 1000; not for peers"}
 	page    = []Field{{Name: "after", Doc: "`next` of the page before"}, {Name: "limit", Doc: "entries, at most 1000"}}
 )
 
@@ -164,8 +166,7 @@ var Operations = []Operation{
 		In: []Field{{Name: "location", Required: true, Needs: List}}, Out: []string{"exists"}},
 	{Name: "record.list", Door: DoorPeer, Doc: "list records, a page at a time",
 		In: append([]Field{{Name: "location", Needs: List, Shape: ShapePrefix, Doc: "what to list below; all, if absent"},
-			{Name: "hint", Doc: "only records with this hint"},
-			{Name: "within", Local: true, Shape: ShapePrefix, Doc: "only what lies at or below one of these, at most 1000; not for peers"}}, page...),
+			{Name: "hint", Doc: "only records with this hint"}, reach, except}, page...),
 		Out: []string{"entries", "next", "unloaded"}},
 	{Name: "record.move", Door: DoorPeer, Doc: "put a record in another place, with its flags, and revoke it where it was", Changes: true,
 		In: []Field{takeAt, {Name: "target", Required: true, Needs: Write, Doc: "where it goes"}, over}, Out: []string{"kind", "version"}},
@@ -206,7 +207,7 @@ var Operations = []Operation{
 	{Name: "store.get", Door: DoorPeer, Doc: "read a value of a client's store", In: []Field{getAt, session}, Out: []string{"value", "entries"}},
 	{Name: "store.list", Door: DoorPeer, Doc: "list the keys of a client's store, a page at a time",
 		In: append([]Field{{Name: "location", Required: true, Needs: StoreRead, Shape: ShapeClient, Doc: "the client"},
-			{Name: "prefix", Doc: "only keys that begin so"}, session}, page...),
+			{Name: "prefix", Doc: "only keys that begin so"}, session, reach, except}, page...),
 		Out: []string{"entries", "next"}},
 	{Name: "store.put", Door: DoorPeer, Doc: "write a value to a client's store", Changes: true,
 		In:  []Field{putAt, {Name: "value", Required: true, Doc: "at most 64 KiB; may be empty"}, ttl, session},
@@ -396,7 +397,11 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 	case "target":
 		return checkLocation(req.Target, f, door)
 	case "within":
-		return checkWithin(req.Within, f, door)
+		return checkWithin(req.Within, door)
+	case "reach":
+		return checkReach(f.Name, req.Reach)
+	case "except":
+		return checkReach(f.Name, req.Except)
 	case "kind":
 		if !KnownKind(req.Kind) {
 			return Invalid("kind", "unknown kind")
@@ -478,29 +483,47 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 	return nil
 }
 
-// maxCursor bounds a page's cursor: three ids, or a store's key.
-const maxCursor = MaxSegment
+// maxCursor bounds a page's cursor: three ids, or a store's key, and what a node seals them with.
+const maxCursor = MaxSegment + 64
 
 const maxFormat = 32
 
-// checkWithin holds the places that a listing is kept to, or the clients that are
-// loaded, against the limits.
-func checkWithin(places []*Location, is *Field, door Door) *Response {
-	if len(places) > MaxPage {
-		return Invalid("within", fmt.Sprintf("at most %d places", MaxPage))
+// checkWithin holds the clients that are loaded against the limits.
+func checkWithin(clients []*Location, door Door) *Response {
+	if len(clients) > MaxPage {
+		return Invalid("within", fmt.Sprintf("at most %d clients", MaxPage))
 	}
-	for _, l := range places {
-		f := Field{Name: "within", Shape: ShapePrefix}
-		switch {
-		case is.Shape == ShapeClient:
-			f.Shape = ShapeClient
-		case l.Depth() == 0:
-			return Invalid("within", "a client, or what is below one")
-		case l.Depth() == 3:
-			f.Shape = ShapeRecord
-		}
-		if r := checkLocation(l, &f, door); r != nil {
+	for _, l := range clients {
+		if r := checkLocation(l, &Field{Name: "within", Shape: ShapeClient}, door); r != nil {
 			return r
+		}
+	}
+	return nil
+}
+
+// checkReach holds the parts that a listing is kept to, or from, against the limits.
+func checkReach(field string, parts []*Reach) *Response {
+	if len(parts) > MaxPage {
+		return Invalid(field, fmt.Sprintf("at most %d", MaxPage))
+	}
+	for _, r := range parts {
+		if len(r.GetPath()) > 3 {
+			return Invalid(field, "more than client/vault/record")
+		}
+		for i, s := range r.GetPath() {
+			has := 0
+			for _, set := range []bool{s.GetIs() != nil, len(s.GetPieces()) > 0, s.GetVersions(), s != nil && s.Version != nil} {
+				if set {
+					has++
+				}
+			}
+			long := len(s.GetIs())
+			for _, piece := range s.GetPieces() {
+				long += len(piece)
+			}
+			if s == nil || has > 1 || long > MaxSegment || len(s.Pieces) == 1 || i < 2 && (s.Versions || s.Version != nil) {
+				return Invalid(field, "not a condition on a segment")
+			}
 		}
 	}
 	return nil

@@ -34,6 +34,9 @@ func set(req *Request, f *Field) {
 		step, _ := Lookup("key.generate")
 		v = valid(step, true).ProtoReflect()
 	}
+	if f.Name == "reach" || f.Name == "except" {
+		v = (&Reach{Path: []*Segment{{Is: []byte("client")}}}).ProtoReflect()
+	}
 	if v == nil {
 		switch d.Kind() {
 		case protoreflect.MessageKind:
@@ -276,26 +279,58 @@ func TestCheckTo(t *testing.T) {
 }
 
 func TestCheckWithin(t *testing.T) {
-	r := func() *Location { return &Location{Client: []byte("c"), Vault: []byte("v"), Record: []byte("r")} }
-	v := &Location{Client: []byte("c"), Vault: []byte("v")}
+	c := &Location{Client: []byte("c")}
 	many := make([]*Location, MaxPage+1)
 	for i := range many {
-		many[i] = r()
+		many[i] = c
 	}
 	for name, tt := range map[string]struct {
 		within []*Location
 		ok     bool
 	}{
-		"places of all depths":   {[]*Location{{Client: []byte("c")}, v, r()}, true},
+		"clients":                {[]*Location{c, {Client: []byte("d")}}, true},
 		"as many as may be":      {many[1:], true},
 		"too many":               {many, false},
 		"everything":             {[]*Location{{}}, false},
+		"a vault":                {[]*Location{{Client: []byte("c"), Vault: []byte("v")}}, false},
 		"a segment that is long": {[]*Location{{Client: make([]byte, MaxSegment+1)}}, false},
-		"a segment missing":      {[]*Location{{Client: []byte("c"), Record: []byte("r")}}, false},
 	} {
-		refusal := Check(&Request{Id: NewID(), Operation: "record.list", Within: tt.within}, DoorLocal)
+		req := &Request{Id: NewID(), Operation: "node.unlock", Secret: make([]byte, SealOverhead), Within: tt.within}
+		refusal := Check(req, DoorLocal)
 		if (refusal == nil) != tt.ok || refusal != nil && refusal.Field != "within" {
 			t.Errorf("%s: %v", name, refusal)
+		}
+	}
+}
+
+func TestCheckReach(t *testing.T) {
+	path := func(segments ...*Segment) []*Reach { return []*Reach{{Path: segments}} }
+	is := &Segment{Is: []byte("c")}
+	n := uint64(7)
+	for name, tt := range map[string]struct {
+		reach []*Reach
+		ok    bool
+	}{
+		"everything":             {path(), true},
+		"all of a record":        {path(is, &Segment{Pieces: [][]byte{nil, []byte("x"), nil}}, &Segment{Version: &n}), true},
+		"any":                    {path(&Segment{}, &Segment{}, &Segment{Versions: true}), true},
+		"as many as may be":      {make([]*Reach, MaxPage), true},
+		"too many":               {make([]*Reach, MaxPage+1), false},
+		"too deep":               {path(is, is, is, is), false},
+		"a version of a client":  {path(&Segment{Version: &n}), false},
+		"versions of a vault":    {path(is, &Segment{Versions: true}), false},
+		"one piece":              {path(&Segment{Pieces: [][]byte{{1}}}), false},
+		"two conditions":         {path(&Segment{Is: []byte("c"), Pieces: [][]byte{{1}, {2}}}), false},
+		"a segment that is long": {path(&Segment{Is: make([]byte, MaxSegment+1)}), false},
+		"pieces that are long":   {path(&Segment{Pieces: [][]byte{make([]byte, MaxSegment), {1}}}), false},
+		"no segment":             {path(nil), false},
+	} {
+		for field, req := range map[string]*Request{"reach": {Reach: tt.reach}, "except": {Except: tt.reach}} {
+			req.Id, req.Operation = NewID(), "record.list"
+			refusal := Check(req, DoorLocal)
+			if (refusal == nil) != tt.ok || refusal != nil && refusal.Field != field {
+				t.Errorf("%s: %v", name, refusal)
+			}
 		}
 	}
 }

@@ -89,6 +89,8 @@ func present(r *Request) (s fieldSet) {
 	s.put(76, len(r.Prefix) > 0)
 	s.put(77, r.Session)
 	s.put(90, r.Untyped)
+	s.put(91, len(r.Reach) > 0)
+	s.put(92, len(r.Except) > 0)
 	s.put(askerField, r.Asker != 0)
 	s.put(96, r.MaxTombstones != 0)
 	s.put(97, r.MaxClients != 0)

@@ -382,7 +382,9 @@ type Request struct {
 	// Of records.
 	Flags   []string    `protobuf:"bytes,70,rep,name=flags,proto3" json:"flags,omitempty"`      // what it may be used for
 	Wrapped []byte      `protobuf:"bytes,71,opt,name=wrapped,proto3" json:"wrapped,omitempty"`  // a key, wrapped under another
-	Within  []*Location `protobuf:"bytes,72,rep,name=within,proto3" json:"within,omitempty"`    // list only what lies at or below one of these, or load only these clients; local door only
+	Within  []*Location `protobuf:"bytes,72,rep,name=within,proto3" json:"within,omitempty"`    // load only these clients; local door only
+	Reach   []*Reach    `protobuf:"bytes,91,rep,name=reach,proto3" json:"reach,omitempty"`      // list only what lies in one of these, as deep as it goes; the node says so for a peer
+	Except  []*Reach    `protobuf:"bytes,92,rep,name=except,proto3" json:"except,omitempty"`    // and in none of these
 	Untyped bool        `protobuf:"varint,90,opt,name=untyped,proto3" json:"untyped,omitempty"` // only a record of which nobody has said what it is; the node says so for a peer
 	// Of a store.
 	IfAbsent  bool   `protobuf:"varint,73,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`    // write only where nothing is
@@ -703,6 +705,20 @@ func (x *Request) GetWrapped() []byte {
 func (x *Request) GetWithin() []*Location {
 	if x != nil {
 		return x.Within
+	}
+	return nil
+}
+
+func (x *Request) GetReach() []*Reach {
+	if x != nil {
+		return x.Reach
+	}
+	return nil
+}
+
+func (x *Request) GetExcept() []*Reach {
+	if x != nil {
+		return x.Except
 	}
 	return nil
 }
@@ -1407,6 +1423,121 @@ func (x *Damage) GetLost() bool {
 	return false
 }
 
+// Reach is a part of all records, or of the keys of all stores: what lies at or below the paths whose segments, from the
+// client on, meet its own. Without any it is everything.
+type Reach struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []*Segment             `protobuf:"bytes,1,rep,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reach) Reset() {
+	*x = Reach{}
+	mi := &file_stronghold_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reach) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reach) ProtoMessage() {}
+
+func (x *Reach) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reach.ProtoReflect.Descriptor instead.
+func (*Reach) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Reach) GetPath() []*Segment {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+// Segment is a condition on one segment of a path. The empty one is met by every segment, any other has one field.
+type Segment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Is            []byte                 `protobuf:"bytes,1,opt,name=is,proto3,oneof" json:"is,omitempty"`            // this path
+	Pieces        [][]byte               `protobuf:"bytes,2,rep,name=pieces,proto3" json:"pieces,omitempty"`          // it begins with the first, ends with the last, and has the others between
+	Versions      bool                   `protobuf:"varint,3,opt,name=versions,proto3" json:"versions,omitempty"`     // in the place of a record: a version
+	Version       *uint64                `protobuf:"varint,4,opt,name=version,proto3,oneof" json:"version,omitempty"` // this version
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Segment) Reset() {
+	*x = Segment{}
+	mi := &file_stronghold_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Segment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Segment) ProtoMessage() {}
+
+func (x *Segment) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Segment.ProtoReflect.Descriptor instead.
+func (*Segment) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Segment) GetIs() []byte {
+	if x != nil {
+		return x.Is
+	}
+	return nil
+}
+
+func (x *Segment) GetPieces() [][]byte {
+	if x != nil {
+		return x.Pieces
+	}
+	return nil
+}
+
+func (x *Segment) GetVersions() bool {
+	if x != nil {
+		return x.Versions
+	}
+	return false
+}
+
+func (x *Segment) GetVersion() uint64 {
+	if x != nil && x.Version != nil {
+		return *x.Version
+	}
+	return 0
+}
+
 // Entry is one line of a listing.
 type Entry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1426,7 +1557,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_stronghold_proto_msgTypes[6]
+	mi := &file_stronghold_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +1569,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[6]
+	mi := &file_stronghold_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1582,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{6}
+	return file_stronghold_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Entry) GetLocation() *Location {
@@ -1536,7 +1667,7 @@ type Stamp struct {
 
 func (x *Stamp) Reset() {
 	*x = Stamp{}
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1679,7 @@ func (x *Stamp) String() string {
 func (*Stamp) ProtoMessage() {}
 
 func (x *Stamp) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1692,7 @@ func (x *Stamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
 func (*Stamp) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{7}
+	return file_stronghold_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Stamp) GetMs() uint64 {
@@ -1596,7 +1727,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1739,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1752,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{8}
+	return file_stronghold_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Range) GetAt() uint64 {
@@ -1653,7 +1784,7 @@ type ClientInfo struct {
 
 func (x *ClientInfo) Reset() {
 	*x = ClientInfo{}
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1796,7 @@ func (x *ClientInfo) String() string {
 func (*ClientInfo) ProtoMessage() {}
 
 func (x *ClientInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1809,7 @@ func (x *ClientInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientInfo.ProtoReflect.Descriptor instead.
 func (*ClientInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{9}
+	return file_stronghold_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ClientInfo) GetLocation() *Location {
@@ -1734,7 +1865,7 @@ type VaultInfo struct {
 
 func (x *VaultInfo) Reset() {
 	*x = VaultInfo{}
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +1877,7 @@ func (x *VaultInfo) String() string {
 func (*VaultInfo) ProtoMessage() {}
 
 func (x *VaultInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +1890,7 @@ func (x *VaultInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VaultInfo.ProtoReflect.Descriptor instead.
 func (*VaultInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{10}
+	return file_stronghold_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *VaultInfo) GetKeep() uint64 {
@@ -1790,7 +1921,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1933,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1946,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{11}
+	return file_stronghold_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Peer) GetName() string {
@@ -1866,7 +1997,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2009,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2022,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{12}
+	return file_stronghold_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Usage) GetRecords() uint64 {
@@ -1941,7 +2072,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1953,7 +2084,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1966,7 +2097,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{13}
+	return file_stronghold_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *NodeStatus) GetPeerId() string {
@@ -2052,7 +2183,7 @@ type Zone struct {
 
 func (x *Zone) Reset() {
 	*x = Zone{}
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2064,7 +2195,7 @@ func (x *Zone) String() string {
 func (*Zone) ProtoMessage() {}
 
 func (x *Zone) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2077,7 +2208,7 @@ func (x *Zone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Zone.ProtoReflect.Descriptor instead.
 func (*Zone) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{14}
+	return file_stronghold_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Zone) GetPid() uint32 {
@@ -2121,7 +2252,7 @@ type Layer struct {
 
 func (x *Layer) Reset() {
 	*x = Layer{}
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2133,7 +2264,7 @@ func (x *Layer) String() string {
 func (*Layer) ProtoMessage() {}
 
 func (x *Layer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2146,7 +2277,7 @@ func (x *Layer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer.ProtoReflect.Descriptor instead.
 func (*Layer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{15}
+	return file_stronghold_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Layer) GetName() string {
@@ -2188,7 +2319,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2200,7 +2331,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2213,7 +2344,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{16}
+	return file_stronghold_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Decision) GetAllowed() bool {
@@ -2242,7 +2373,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +2385,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +2398,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{17}
+	return file_stronghold_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Ping) GetRoundTripUs() uint64 {
@@ -2303,7 +2434,7 @@ type SnapshotInfo struct {
 
 func (x *SnapshotInfo) Reset() {
 	*x = SnapshotInfo{}
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2315,7 +2446,7 @@ func (x *SnapshotInfo) String() string {
 func (*SnapshotInfo) ProtoMessage() {}
 
 func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2328,7 +2459,7 @@ func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotInfo.ProtoReflect.Descriptor instead.
 func (*SnapshotInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{18}
+	return file_stronghold_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SnapshotInfo) GetVersion() string {
@@ -2367,7 +2498,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2510,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2523,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{19}
+	return file_stronghold_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Slot) GetKind() string {
@@ -2454,7 +2585,7 @@ type Proof struct {
 
 func (x *Proof) Reset() {
 	*x = Proof{}
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2466,7 +2597,7 @@ func (x *Proof) String() string {
 func (*Proof) ProtoMessage() {}
 
 func (x *Proof) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2479,7 +2610,7 @@ func (x *Proof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proof.ProtoReflect.Descriptor instead.
 func (*Proof) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{20}
+	return file_stronghold_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Proof) GetKey() []byte {
@@ -2547,7 +2678,7 @@ type Imported struct {
 
 func (x *Imported) Reset() {
 	*x = Imported{}
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2559,7 +2690,7 @@ func (x *Imported) String() string {
 func (*Imported) ProtoMessage() {}
 
 func (x *Imported) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2572,7 +2703,7 @@ func (x *Imported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Imported.ProtoReflect.Descriptor instead.
 func (*Imported) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{21}
+	return file_stronghold_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Imported) GetVersion() string {
@@ -2637,7 +2768,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2649,7 +2780,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2662,7 +2793,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{22}
+	return file_stronghold_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Attempt) GetName() string {
@@ -2712,7 +2843,7 @@ type ImportCounts struct {
 
 func (x *ImportCounts) Reset() {
 	*x = ImportCounts{}
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2724,7 +2855,7 @@ func (x *ImportCounts) String() string {
 func (*ImportCounts) ProtoMessage() {}
 
 func (x *ImportCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2737,7 +2868,7 @@ func (x *ImportCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCounts.ProtoReflect.Descriptor instead.
 func (*ImportCounts) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{23}
+	return file_stronghold_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ImportCounts) GetClients() uint64 {
@@ -2828,7 +2959,7 @@ type ImportedPart struct {
 
 func (x *ImportedPart) Reset() {
 	*x = ImportedPart{}
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2840,7 +2971,7 @@ func (x *ImportedPart) String() string {
 func (*ImportedPart) ProtoMessage() {}
 
 func (x *ImportedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2853,7 +2984,7 @@ func (x *ImportedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPart.ProtoReflect.Descriptor instead.
 func (*ImportedPart) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{24}
+	return file_stronghold_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ImportedPart) GetLocation() *Location {
@@ -2881,7 +3012,7 @@ type LeftOut struct {
 
 func (x *LeftOut) Reset() {
 	*x = LeftOut{}
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2893,7 +3024,7 @@ func (x *LeftOut) String() string {
 func (*LeftOut) ProtoMessage() {}
 
 func (x *LeftOut) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2906,7 +3037,7 @@ func (x *LeftOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeftOut.ProtoReflect.Descriptor instead.
 func (*LeftOut) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{25}
+	return file_stronghold_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LeftOut) GetLocation() *Location {
@@ -2940,7 +3071,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_stronghold_proto_msgTypes[26]
+	mi := &file_stronghold_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2952,7 +3083,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[26]
+	mi := &file_stronghold_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2965,7 +3096,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{26}
+	return file_stronghold_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Change) GetSequence() uint64 {
@@ -3034,7 +3165,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_stronghold_proto_msgTypes[27]
+	mi := &file_stronghold_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3046,7 +3177,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[27]
+	mi := &file_stronghold_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3059,7 +3190,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{27}
+	return file_stronghold_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Job) GetToken() []byte {
@@ -3129,7 +3260,7 @@ type NewKey struct {
 
 func (x *NewKey) Reset() {
 	*x = NewKey{}
-	mi := &file_stronghold_proto_msgTypes[28]
+	mi := &file_stronghold_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3141,7 +3272,7 @@ func (x *NewKey) String() string {
 func (*NewKey) ProtoMessage() {}
 
 func (x *NewKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[28]
+	mi := &file_stronghold_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3154,7 +3285,7 @@ func (x *NewKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewKey.ProtoReflect.Descriptor instead.
 func (*NewKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{28}
+	return file_stronghold_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *NewKey) GetKey() []byte {
@@ -3184,7 +3315,7 @@ type ForeignFile struct {
 
 func (x *ForeignFile) Reset() {
 	*x = ForeignFile{}
-	mi := &file_stronghold_proto_msgTypes[29]
+	mi := &file_stronghold_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3196,7 +3327,7 @@ func (x *ForeignFile) String() string {
 func (*ForeignFile) ProtoMessage() {}
 
 func (x *ForeignFile) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[29]
+	mi := &file_stronghold_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3209,7 +3340,7 @@ func (x *ForeignFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignFile.ProtoReflect.Descriptor instead.
 func (*ForeignFile) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{29}
+	return file_stronghold_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ForeignFile) GetPassword() []byte {
@@ -3251,7 +3382,7 @@ type ForeignKey struct {
 
 func (x *ForeignKey) Reset() {
 	*x = ForeignKey{}
-	mi := &file_stronghold_proto_msgTypes[30]
+	mi := &file_stronghold_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3263,7 +3394,7 @@ func (x *ForeignKey) String() string {
 func (*ForeignKey) ProtoMessage() {}
 
 func (x *ForeignKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[30]
+	mi := &file_stronghold_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3276,7 +3407,7 @@ func (x *ForeignKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignKey.ProtoReflect.Descriptor instead.
 func (*ForeignKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{30}
+	return file_stronghold_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ForeignKey) GetPassword() []byte {
@@ -3311,7 +3442,7 @@ type Hashed struct {
 
 func (x *Hashed) Reset() {
 	*x = Hashed{}
-	mi := &file_stronghold_proto_msgTypes[31]
+	mi := &file_stronghold_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3323,7 +3454,7 @@ func (x *Hashed) String() string {
 func (*Hashed) ProtoMessage() {}
 
 func (x *Hashed) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[31]
+	mi := &file_stronghold_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3336,7 +3467,7 @@ func (x *Hashed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hashed.ProtoReflect.Descriptor instead.
 func (*Hashed) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{31}
+	return file_stronghold_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Hashed) GetToken() []byte {
@@ -3426,7 +3557,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\xbe\x0e\n" +
+	"\b_version\"\x98\x0f\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -3469,7 +3600,9 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x04cost\x18! \x01(\rR\x04cost\x12\x14\n" +
 	"\x05flags\x18F \x03(\tR\x05flags\x12\x18\n" +
 	"\awrapped\x18G \x01(\fR\awrapped\x12/\n" +
-	"\x06within\x18H \x03(\v2\x17.stronghold.v1.LocationR\x06within\x12\x18\n" +
+	"\x06within\x18H \x03(\v2\x17.stronghold.v1.LocationR\x06within\x12*\n" +
+	"\x05reach\x18[ \x03(\v2\x14.stronghold.v1.ReachR\x05reach\x12,\n" +
+	"\x06except\x18\\ \x03(\v2\x14.stronghold.v1.ReachR\x06except\x12\x18\n" +
 	"\auntyped\x18Z \x01(\bR\auntyped\x12\x1b\n" +
 	"\tif_absent\x18I \x01(\bR\bifAbsent\x12\x1e\n" +
 	"\bif_value\x18J \x01(\fH\x02R\aifValue\x88\x01\x01\x12\x1d\n" +
@@ -3565,7 +3698,17 @@ const file_stronghold_proto_rawDesc = "" +
 	"\ffirst_change\x18\x04 \x01(\x04R\vfirstChange\x12\x1f\n" +
 	"\vlast_change\x18\x05 \x01(\x04R\n" +
 	"lastChange\x12\x12\n" +
-	"\x04lost\x18\x06 \x01(\bR\x04lost\"\xd1\x02\n" +
+	"\x04lost\x18\x06 \x01(\bR\x04lost\"3\n" +
+	"\x05Reach\x12*\n" +
+	"\x04path\x18\x01 \x03(\v2\x16.stronghold.v1.SegmentR\x04path\"\x84\x01\n" +
+	"\aSegment\x12\x13\n" +
+	"\x02is\x18\x01 \x01(\fH\x00R\x02is\x88\x01\x01\x12\x16\n" +
+	"\x06pieces\x18\x02 \x03(\fR\x06pieces\x12\x1a\n" +
+	"\bversions\x18\x03 \x01(\bR\bversions\x12\x1d\n" +
+	"\aversion\x18\x04 \x01(\x04H\x01R\aversion\x88\x01\x01B\x05\n" +
+	"\x03_isB\n" +
+	"\n" +
+	"\b_version\"\xd1\x02\n" +
 	"\x05Entry\x123\n" +
 	"\blocation\x18\x01 \x01(\v2\x17.stronghold.v1.LocationR\blocation\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -3789,7 +3932,7 @@ func file_stronghold_proto_rawDescGZIP() []byte {
 }
 
 var file_stronghold_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_stronghold_proto_goTypes = []any{
 	(Status)(0),          // 0: stronghold.v1.Status
 	(*Frame)(nil),        // 1: stronghold.v1.Frame
@@ -3798,32 +3941,34 @@ var file_stronghold_proto_goTypes = []any{
 	(*Response)(nil),     // 4: stronghold.v1.Response
 	(*Salvaged)(nil),     // 5: stronghold.v1.Salvaged
 	(*Damage)(nil),       // 6: stronghold.v1.Damage
-	(*Entry)(nil),        // 7: stronghold.v1.Entry
-	(*Stamp)(nil),        // 8: stronghold.v1.Stamp
-	(*Range)(nil),        // 9: stronghold.v1.Range
-	(*ClientInfo)(nil),   // 10: stronghold.v1.ClientInfo
-	(*VaultInfo)(nil),    // 11: stronghold.v1.VaultInfo
-	(*Peer)(nil),         // 12: stronghold.v1.Peer
-	(*Usage)(nil),        // 13: stronghold.v1.Usage
-	(*NodeStatus)(nil),   // 14: stronghold.v1.NodeStatus
-	(*Zone)(nil),         // 15: stronghold.v1.Zone
-	(*Layer)(nil),        // 16: stronghold.v1.Layer
-	(*Decision)(nil),     // 17: stronghold.v1.Decision
-	(*Ping)(nil),         // 18: stronghold.v1.Ping
-	(*SnapshotInfo)(nil), // 19: stronghold.v1.SnapshotInfo
-	(*Slot)(nil),         // 20: stronghold.v1.Slot
-	(*Proof)(nil),        // 21: stronghold.v1.Proof
-	(*Imported)(nil),     // 22: stronghold.v1.Imported
-	(*Attempt)(nil),      // 23: stronghold.v1.Attempt
-	(*ImportCounts)(nil), // 24: stronghold.v1.ImportCounts
-	(*ImportedPart)(nil), // 25: stronghold.v1.ImportedPart
-	(*LeftOut)(nil),      // 26: stronghold.v1.LeftOut
-	(*Change)(nil),       // 27: stronghold.v1.Change
-	(*Job)(nil),          // 28: stronghold.v1.Job
-	(*NewKey)(nil),       // 29: stronghold.v1.NewKey
-	(*ForeignFile)(nil),  // 30: stronghold.v1.ForeignFile
-	(*ForeignKey)(nil),   // 31: stronghold.v1.ForeignKey
-	(*Hashed)(nil),       // 32: stronghold.v1.Hashed
+	(*Reach)(nil),        // 7: stronghold.v1.Reach
+	(*Segment)(nil),      // 8: stronghold.v1.Segment
+	(*Entry)(nil),        // 9: stronghold.v1.Entry
+	(*Stamp)(nil),        // 10: stronghold.v1.Stamp
+	(*Range)(nil),        // 11: stronghold.v1.Range
+	(*ClientInfo)(nil),   // 12: stronghold.v1.ClientInfo
+	(*VaultInfo)(nil),    // 13: stronghold.v1.VaultInfo
+	(*Peer)(nil),         // 14: stronghold.v1.Peer
+	(*Usage)(nil),        // 15: stronghold.v1.Usage
+	(*NodeStatus)(nil),   // 16: stronghold.v1.NodeStatus
+	(*Zone)(nil),         // 17: stronghold.v1.Zone
+	(*Layer)(nil),        // 18: stronghold.v1.Layer
+	(*Decision)(nil),     // 19: stronghold.v1.Decision
+	(*Ping)(nil),         // 20: stronghold.v1.Ping
+	(*SnapshotInfo)(nil), // 21: stronghold.v1.SnapshotInfo
+	(*Slot)(nil),         // 22: stronghold.v1.Slot
+	(*Proof)(nil),        // 23: stronghold.v1.Proof
+	(*Imported)(nil),     // 24: stronghold.v1.Imported
+	(*Attempt)(nil),      // 25: stronghold.v1.Attempt
+	(*ImportCounts)(nil), // 26: stronghold.v1.ImportCounts
+	(*ImportedPart)(nil), // 27: stronghold.v1.ImportedPart
+	(*LeftOut)(nil),      // 28: stronghold.v1.LeftOut
+	(*Change)(nil),       // 29: stronghold.v1.Change
+	(*Job)(nil),          // 30: stronghold.v1.Job
+	(*NewKey)(nil),       // 31: stronghold.v1.NewKey
+	(*ForeignFile)(nil),  // 32: stronghold.v1.ForeignFile
+	(*ForeignKey)(nil),   // 33: stronghold.v1.ForeignKey
+	(*Hashed)(nil),       // 34: stronghold.v1.Hashed
 }
 var file_stronghold_proto_depIdxs = []int32{
 	3,  // 0: stronghold.v1.Frame.request:type_name -> stronghold.v1.Request
@@ -3831,50 +3976,53 @@ var file_stronghold_proto_depIdxs = []int32{
 	2,  // 2: stronghold.v1.Request.location:type_name -> stronghold.v1.Location
 	2,  // 3: stronghold.v1.Request.target:type_name -> stronghold.v1.Location
 	2,  // 4: stronghold.v1.Request.within:type_name -> stronghold.v1.Location
-	3,  // 5: stronghold.v1.Request.steps:type_name -> stronghold.v1.Request
-	13, // 6: stronghold.v1.Request.left:type_name -> stronghold.v1.Usage
-	0,  // 7: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
-	7,  // 8: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
-	14, // 9: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
-	12, // 10: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
-	17, // 11: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
-	18, // 12: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
-	19, // 13: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
-	22, // 14: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
-	10, // 15: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
-	11, // 16: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
-	4,  // 17: stronghold.v1.Response.results:type_name -> stronghold.v1.Response
-	27, // 18: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
-	20, // 19: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
-	9,  // 20: stronghold.v1.Response.wanted:type_name -> stronghold.v1.Range
-	9,  // 21: stronghold.v1.Response.copied:type_name -> stronghold.v1.Range
-	5,  // 22: stronghold.v1.Response.salvaged:type_name -> stronghold.v1.Salvaged
-	6,  // 23: stronghold.v1.Salvaged.damage:type_name -> stronghold.v1.Damage
-	2,  // 24: stronghold.v1.Damage.client:type_name -> stronghold.v1.Location
-	2,  // 25: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
-	8,  // 26: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
-	8,  // 27: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
-	2,  // 28: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
-	13, // 29: stronghold.v1.Peer.usage:type_name -> stronghold.v1.Usage
-	15, // 30: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
-	16, // 31: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
-	20, // 32: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
-	23, // 33: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
-	24, // 34: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
-	25, // 35: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
-	26, // 36: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
-	2,  // 37: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
-	24, // 38: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
-	2,  // 39: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
-	30, // 40: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
-	31, // 41: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
-	29, // 42: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
-	23, // 43: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	7,  // 5: stronghold.v1.Request.reach:type_name -> stronghold.v1.Reach
+	7,  // 6: stronghold.v1.Request.except:type_name -> stronghold.v1.Reach
+	3,  // 7: stronghold.v1.Request.steps:type_name -> stronghold.v1.Request
+	15, // 8: stronghold.v1.Request.left:type_name -> stronghold.v1.Usage
+	0,  // 9: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
+	9,  // 10: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
+	16, // 11: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
+	14, // 12: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
+	19, // 13: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
+	20, // 14: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
+	21, // 15: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
+	24, // 16: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
+	12, // 17: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
+	13, // 18: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
+	4,  // 19: stronghold.v1.Response.results:type_name -> stronghold.v1.Response
+	29, // 20: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
+	22, // 21: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
+	11, // 22: stronghold.v1.Response.wanted:type_name -> stronghold.v1.Range
+	11, // 23: stronghold.v1.Response.copied:type_name -> stronghold.v1.Range
+	5,  // 24: stronghold.v1.Response.salvaged:type_name -> stronghold.v1.Salvaged
+	6,  // 25: stronghold.v1.Salvaged.damage:type_name -> stronghold.v1.Damage
+	2,  // 26: stronghold.v1.Damage.client:type_name -> stronghold.v1.Location
+	8,  // 27: stronghold.v1.Reach.path:type_name -> stronghold.v1.Segment
+	2,  // 28: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
+	10, // 29: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
+	10, // 30: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
+	2,  // 31: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
+	15, // 32: stronghold.v1.Peer.usage:type_name -> stronghold.v1.Usage
+	17, // 33: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
+	18, // 34: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
+	22, // 35: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
+	25, // 36: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
+	26, // 37: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
+	27, // 38: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
+	28, // 39: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
+	2,  // 40: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
+	26, // 41: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
+	2,  // 42: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
+	32, // 43: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
+	33, // 44: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
+	31, // 45: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
+	25, // 46: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }
@@ -3889,13 +4037,14 @@ func file_stronghold_proto_init() {
 	file_stronghold_proto_msgTypes[1].OneofWrappers = []any{}
 	file_stronghold_proto_msgTypes[2].OneofWrappers = []any{}
 	file_stronghold_proto_msgTypes[3].OneofWrappers = []any{}
+	file_stronghold_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stronghold_proto_rawDesc), len(file_stronghold_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -197,11 +197,11 @@ func TestFormatVector(t *testing.T) {
 	if it, err := s.DB.Get(vault.ClientID([]byte("wallet")), []byte("colour")); err != nil || string(it.Value) != "blue" {
 		t.Errorf("the item: %v %v", it, err)
 	}
-	page, _, err := s.DB.List(nil, nil, nil, vault.Cursor{}, 10)
-	if err != nil || len(page) != 2 {
-		t.Fatal(len(page), err)
+	page, err := s.DB.List(&vault.Query{Limit: 10})
+	if err != nil || len(page.Records) != 2 {
+		t.Fatal(page, err)
 	}
-	for _, l := range page {
+	for _, l := range page.Records {
 		if string(l.Place.ClientName) != "wallet" || string(l.Place.VaultName) != "keys" {
 			t.Errorf("listed as %q/%q", l.Place.ClientName, l.Place.VaultName)
 		}

@@ -118,7 +118,7 @@ func TestLoadOne(t *testing.T) {
 			}
 		}
 		for _, other := range partlyNames {
-			_, _, err := s.DB.Items(clientID(other), nil, nil, 1)
+			_, err := s.DB.Items(clientID(other), &vault.ItemQuery{Limit: 1})
 			if want := map[bool]error{true: nil, false: vault.ErrNotLoaded}[other == name]; err != want {
 				t.Errorf("%s: %s: %v", name, other, err)
 			}

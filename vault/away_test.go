@@ -32,8 +32,7 @@ func TestAway(t *testing.T) {
 		"lend":     func() error { return db.Lend(p, func(*Record, []byte) error { return nil }) },
 		"stat":     func() error { _, err := db.Stat(p); return err },
 		"get":      func() error { _, err := db.Get(id, []byte("key")); return err },
-		"items":    func() error { _, _, err := db.Items(id, nil, nil, 1); return err },
-		"list":     func() error { _, _, err := db.List(&id, nil, nil, Cursor{}, 1); return err },
+		"items":    func() error { _, err := db.Items(id, &ItemQuery{Limit: 1}); return err },
 		"versions": func() error { _, _, err := db.Versions(p); return err },
 		"unload":   func() error { return db.Unload(id) },
 	} {
@@ -207,7 +206,7 @@ func TestRename(t *testing.T) {
 		if n := db.Live(); n != 5 {
 			t.Errorf("%d records", n)
 		}
-		page, _, err := db.List(nil, nil, nil, Cursor{}, 100)
+		page, _, err := list(db, nil, nil, Cursor{}, 100)
 		if err != nil || len(page) != 5 {
 			t.Fatalf("%d are listed, %v", len(page), err)
 		}

@@ -273,7 +273,7 @@ func TestExpect(t *testing.T) {
 func TestItemsByPrefix(t *testing.T) {
 	db := newDB(t)
 	c := Place{Client: ClientID([]byte("c")), ClientName: []byte("c")}
-	if _, _, err := db.Items(c.Client, nil, nil, 10); !errors.Is(err, ErrNotFound) {
+	if _, err := db.Items(c.Client, &ItemQuery{Limit: 10}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the items of no client: %v", err)
 	}
 	change, err := db.Stage(func(tx *Tx) error {
@@ -309,16 +309,19 @@ func TestItemsByPrefix(t *testing.T) {
 		if tt.after != "" {
 			after = []byte(tt.after)
 		}
-		page, more, err := db.Items(c.Client, []byte(tt.prefix), after, tt.limit)
+		page, err := db.Items(c.Client, &ItemQuery{Prefix: []byte(tt.prefix), After: after, Limit: tt.limit})
+		if err != nil {
+			t.Fatal(err)
+		}
 		got := ""
-		for _, it := range page {
+		for _, it := range page.Items {
 			if got != "" {
 				got += " "
 			}
 			got += string(it.Key)
 		}
-		if err != nil || got != tt.want || more != tt.more {
-			t.Errorf("%+v: %q, %v, %v", tt, got, more, err)
+		if got != tt.want || page.More != tt.more {
+			t.Errorf("%+v: %q, %v", tt, got, page.More)
 		}
 	}
 }

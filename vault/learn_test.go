@@ -57,7 +57,7 @@ func bringIn(t testing.TB, db *DB, secrets map[string]Place) *Change {
 
 func listed(t testing.TB, db *DB) (names []string) {
 	t.Helper()
-	page, _, err := db.List(nil, nil, nil, Cursor{}, 100)
+	page, _, err := list(db, nil, nil, Cursor{}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,11 @@ import (
 
 // list is DB.List of any hint.
 func list(db *DB, client, vault *ID, after Cursor, limit int) ([]Listed, bool, error) {
-	return db.List(client, vault, nil, after, limit)
+	page, err := db.List(&Query{Client: client, Vault: vault, After: after, Limit: limit})
+	if err != nil {
+		return nil, false, err
+	}
+	return page.Records, page.More, nil
 }
 
 // path is where a listing says that a record lies.

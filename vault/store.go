@@ -99,37 +99,6 @@ func (db *DB) Get(clientID ID, key []byte) (*Item, error) {
 	return it, nil
 }
 
-// Items returns up to limit items of a client's store, in the order of their
-// keys: those that begin with prefix, after the key after. more says that there
-// are others. A client that does not exist is [ErrNotFound].
-func (db *DB) Items(clientID ID, prefix, after []byte, limit int) (page []*Item, more bool, err error) {
-	db.mu.RLock()
-	defer db.mu.RUnlock()
-	c, ok := get(db.clients, clientID)
-	if !ok {
-		return nil, false, db.absent(clientID)
-	}
-	now := db.now().UnixMilli()
-	from := after
-	if bytes.Compare(from, prefix) < 0 {
-		from = prefix
-	}
-	c.store.Ascend(&Item{Key: from}, func(it *Item) bool {
-		switch {
-		case !bytes.HasPrefix(it.Key, prefix):
-			return false
-		case it.expired(now) || after != nil && bytes.Equal(it.Key, after):
-		case len(page) == limit:
-			more = true
-			return false
-		default:
-			page = append(page, it)
-		}
-		return true
-	})
-	return page, more, nil
-}
-
 // Expires says when the first of all items ends, in ms since the Unix epoch.
 func (db *DB) Expires() (at int64, ok bool) {
 	db.mu.RLock()
@@ -223,19 +192,20 @@ func (tx *Tx) size(clientID ID) storeSize {
 
 // ItemVersions are what items are known by: an item of another change, or of another key, has
 // another. They are no numbers of changes, by which the changes of others could be counted,
-// but 53 bits of an HMAC of the key and of when and where it was written: as many as a JSON
-// number holds. A key that is removed and written anew does not get one that it has had, which a
+// but 53 bits, as many as a JSON number holds, of a hash of the key and of when and where it was
+// written, under a key of ours. A key that is removed and written anew does not get one that it has had, which a
 // count for each key would take a tombstone for. None is 0.
 func (db *DB) ItemVersions(items ...*Item) ([]uint64, error) {
 	versions := make([]uint64, len(items))
 	var err error
 	memory.Erase(func() {
 		err = db.key.Use(func(key []byte) error {
+			var under, sum [32]byte
+			var stamp [stampSize]byte
+			primitive.SHA256.HMAC(under[:], key, []byte("versions of a store's values"))
 			for i, it := range items {
-				var stamp [stampSize]byte
-				var sum [32]byte
 				putStamp(stamp[:], it.Changed)
-				primitive.SHA256.HMAC(sum[:], key, []byte("version of a store's value"), stamp[:], it.Key)
+				primitive.SHA256.Sum(sum[:], under[:], stamp[:], it.Key)
 				versions[i] = max(1, binary.BigEndian.Uint64(sum[:])>>(64-versionBits))
 			}
 			return nil

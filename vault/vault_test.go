@@ -175,7 +175,7 @@ func TestAbortRestores(t *testing.T) {
 		commit(t, db, again)
 	}
 	want(t, db, at("d/w/r"), "again")
-	page, _, err := db.List(nil, nil, nil, Cursor{}, 10)
+	page, _, err := list(db, nil, nil, Cursor{}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestOverwriteKeepsTheName(t *testing.T) {
 	byID.ClientName, byID.VaultName, byID.RecordName = nil, nil, nil
 	put(t, db, byID, "two")
 	want(t, db, p, "two")
-	page, _, err := db.List(nil, nil, nil, Cursor{}, 1)
+	page, _, err := list(db, nil, nil, Cursor{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,7 +332,7 @@ func TestNamesOfARecordKnownByID(t *testing.T) {
 	byID := Place{Client: p.Client, Vault: p.Vault, Record: p.Record}
 	put(t, db, byID, "one")
 	put(t, db, p, "two")
-	page, _, err := db.List(nil, nil, nil, Cursor{}, 1)
+	page, _, err := list(db, nil, nil, Cursor{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

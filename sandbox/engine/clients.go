@@ -32,10 +32,7 @@ func (e *Engine) dropSession(id vault.ID) error {
 }
 
 func (e *Engine) listClients(req *protocol.Request) (*protocol.Response, error) {
-	limit := int(req.Limit)
-	if limit == 0 {
-		limit = defaultPage
-	}
+	limit := limitOf(req)
 	var after vault.ID
 	if n := len(req.After); n != 0 && n != len(after) {
 		return nil, &procedures.InputError{Field: "after", Reason: "not a cursor"}

@@ -212,7 +212,7 @@ func (e *Engine) do(req *protocol.Request) (*protocol.Response, error) {
 	case "store.get":
 		return e.get(req)
 	case "store.list":
-		return e.keys(req)
+		return e.listKeys(req)
 	case "store.put", "store.swap":
 		return e.put(req)
 	case "store.remove":

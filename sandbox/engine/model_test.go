@@ -479,11 +479,11 @@ func holds(t *testing.T, e *Engine) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for after := (vault.Cursor{}); ; {
-		page, more, err := e.state.DB.List(nil, nil, nil, after, 500)
+		page, err := e.state.DB.List(&vault.Query{After: after, Limit: 500})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, l := range page {
+		for _, l := range page.Records {
 			if err := e.state.DB.LendRecord(l.Record, l.Place.Client, l.Place.Vault, func(b []byte) error {
 				all[location(l.Place).Text()] = string(b)
 				return nil
@@ -493,9 +493,8 @@ func holds(t *testing.T, e *Engine) map[string]string {
 			if l.Record.Flags&vault.Disabled != 0 {
 				all["disabled "+location(l.Place).Text()] = ""
 			}
-			after = vault.Cursor{l.Place.Client, l.Place.Vault, l.Place.Record}
 		}
-		if !more {
+		if after = page.Next; !page.More {
 			break
 		}
 	}

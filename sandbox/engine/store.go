@@ -127,26 +127,6 @@ func (e *Engine) drop(req *protocol.Request) (*protocol.Response, error) {
 	})
 }
 
-func (e *Engine) keys(req *protocol.Request) (*protocol.Response, error) {
-	limit := int(req.Limit)
-	if limit == 0 {
-		limit = defaultPage
-	}
-	client := clientID(req.Location)
-	page, more, err := e.store(req).Items(client, req.Prefix, req.After, limit)
-	if err != nil && !(req.Session && e.state.DB.HasClient(client)) { // else there is a client, and nothing in its session
-		return nil, err
-	}
-	resp := new(protocol.Response)
-	if resp.Entries, err = e.storeEntries(req.Location, page...); err != nil {
-		return nil, err
-	}
-	if more {
-		resp.Next = page[len(page)-1].Key
-	}
-	return resp, nil
-}
-
 // storeEntries are what is told of values besides what they are.
 func (e *Engine) storeEntries(in *protocol.Location, items ...*vault.Item) ([]*protocol.Entry, error) {
 	versions, err := e.state.DB.ItemVersions(items...)
