@@ -32,7 +32,9 @@ func (g gater) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) 
 // connected closes the connection of a peer that was removed while it shook
 // hands: after the gater saw it, and before there was a connection to close.
 func (n *Node) connected(_ network.Network, c network.Conn) {
-	n.strangers.saw(c.RemotePeer(), c.RemoteMultiaddr())
+	if seen := n.strangers.saw(c.RemotePeer(), placeOf(c.RemoteMultiaddr())); seen != nil {
+		n.local.Saw(c.RemotePeer().String(), seen)
+	}
 	if !n.known.Load().has(c.RemotePeer()) {
 		n.strangers.forget(c.RemotePeer())
 		go c.Close()

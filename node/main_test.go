@@ -121,6 +121,18 @@ func (m *memory) setPolicy(t testing.TB, text string) {
 	m.rules.Store(rules)
 }
 
+func (m *memory) Saw(peer string, networks []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.peers = slices.Clone(m.peers)
+	for i, p := range m.peers {
+		if p.Id == peer {
+			m.peers[i] = proto.CloneOf(p)
+			m.peers[i].Usage = &protocol.Usage{Seen: networks}
+		}
+	}
+}
+
 // instead has every request handled by f.
 func (m *memory) instead(f protocol.HandlerFunc) {
 	m.mu.Lock()

@@ -53,7 +53,8 @@ type Local interface {
 	SetPeer(p *protocol.Peer) error // add or change one; durable when it returns, as are the next two
 	RenamePeer(name, newName string) error
 	RemovePeer(name string) error
-	OnPeersChanged(changed func()) // changed is called after each change of Peers
+	OnPeersChanged(changed func())      // changed is called after each change of Peers
+	Saw(peer string, networks []string) // where a peer was seen, for Peers to tell; not at once durable
 }
 
 // Config is what a node is made of. Only Local must be set.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode"
@@ -71,7 +72,12 @@ func (n *Node) peersChanged() {
 		for _, text := range p.Addresses {
 			if _, addr, err := parseAddress(text); err == nil && addr != nil {
 				store.AddAddr(id, addr, peerstore.PermanentAddrTTL)
-				n.strangers.saw(id, addr)
+				n.strangers.saw(id, placeOf(addr))
+			}
+		}
+		for _, text := range p.Usage.GetSeen() {
+			if place, err := netip.ParsePrefix(text); err == nil {
+				n.strangers.saw(id, place)
 			}
 		}
 	}

@@ -88,15 +88,16 @@ func (s *strangers) admit(h *handshake) bool {
 	return true
 }
 
-// saw remembers where a known peer is.
-func (s *strangers) saw(id peer.ID, addr ma.Multiaddr) {
-	place := placeOf(addr)
+// saw remembers where a known peer is, and returns all places where it was if this one
+// is new.
+func (s *strangers) saw(id peer.ID, place netip.Prefix) (all []string) {
 	if !place.IsValid() {
-		return
+		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	places := s.lastSeen[id]
+	known := slices.Contains(places, place)
 	if i := slices.Index(places, place); i >= 0 {
 		places = slices.Delete(places, i, i+1)
 	} else {
@@ -106,7 +107,15 @@ func (s *strangers) saw(id peer.ID, addr ma.Multiaddr) {
 		s.unsee(places[0])
 		places = slices.Delete(places, 0, 1)
 	}
-	s.lastSeen[id] = append(places, place)
+	places = append(places, place)
+	s.lastSeen[id] = places
+	if known {
+		return nil
+	}
+	for _, p := range places {
+		all = append(all, p.String())
+	}
+	return all
 }
 
 // forget forgets where a peer was: it is not known any more.

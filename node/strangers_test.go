@@ -81,7 +81,7 @@ func TestRoomForKnownPeers(t *testing.T) {
 	if _, err := a.Remote("b").Handle(testContext(t), sign(t)); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("where nobody was seen: %v", err)
 	}
-	b.strangers.saw(a.host.ID(), a.host.Addrs()[0])
+	b.strangers.saw(a.host.ID(), placeOf(a.host.Addrs()[0]))
 	do(t, a.Remote("b"), sign(t))
 	a.host.Network().ClosePeer(b.host.ID())
 
@@ -94,7 +94,7 @@ func TestRoomForKnownPeers(t *testing.T) {
 
 // TestPeerIsSeen: where a peer connected from is where room is kept, until it is removed.
 func TestPeerIsSeen(t *testing.T) {
-	a, b, _, _ := pair(t)
+	a, b, _, bm := pair(t)
 	do(t, b.Local(), &protocol.Request{Operation: "peer.remove", Name: "a"})
 	do(t, b.Local(), &protocol.Request{Operation: "peer.add", Name: "a", Address: a.ID()})
 	familiar := func() int {
@@ -109,12 +109,16 @@ func TestPeerIsSeen(t *testing.T) {
 	if familiar() != 1 {
 		t.Error("it was not seen")
 	}
+	again := newNode(t, bm) // as when b is started again
+	if again.strangers.familiar[placeOf(a.host.Addrs()[0])] != 1 {
+		t.Errorf("when it is started again, it knows %v", again.strangers.familiar)
+	}
 	do(t, b.Local(), &protocol.Request{Operation: "peer.remove", Name: "a"})
 	if familiar() != 0 {
 		t.Error("it was removed, and is remembered")
 	}
 	for i := range 3 * placesPerPeer {
-		b.strangers.saw(a.host.ID(), ma.StringCast(fmt.Sprintf("/ip4/10.0.0.%d/tcp/1", i)))
+		b.strangers.saw(a.host.ID(), placeOf(ma.StringCast(fmt.Sprintf("/ip4/10.0.0.%d/tcp/1", i))))
 	}
 	if familiar() != placesPerPeer {
 		t.Errorf("%d places of one peer are remembered", familiar())

@@ -1984,13 +1984,14 @@ func (x *Peer) GetUsage() *Usage {
 	return nil
 }
 
-// Usage is what a peer has made more of than it took away.
+// Usage is what a peer has made more of than it took away, and where it was seen.
 type Usage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Records       uint64                 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"`
 	Tombstones    uint64                 `protobuf:"varint,2,opt,name=tombstones,proto3" json:"tombstones,omitempty"`
 	Clients       uint64                 `protobuf:"varint,3,opt,name=clients,proto3" json:"clients,omitempty"`
 	StoreBytes    uint64                 `protobuf:"varint,4,opt,name=store_bytes,json=storeBytes,proto3" json:"store_bytes,omitempty"` // of keys, and of values that stay for a day at least
+	Seen          []string               `protobuf:"bytes,5,rep,name=seen,proto3" json:"seen,omitempty"`                                // networks that it connected from, the latest last
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2051,6 +2052,13 @@ func (x *Usage) GetStoreBytes() uint64 {
 		return x.StoreBytes
 	}
 	return 0
+}
+
+func (x *Usage) GetSeen() []string {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
 }
 
 // NodeStatus is what `status` tells.
@@ -3748,7 +3756,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1c\n" +
 	"\taddresses\x18\x03 \x03(\tR\taddresses\x12\x1c\n" +
 	"\tconnected\x18\x04 \x01(\bR\tconnected\x12*\n" +
-	"\x05usage\x18\b \x01(\v2\x14.stronghold.v1.UsageR\x05usage\"|\n" +
+	"\x05usage\x18\b \x01(\v2\x14.stronghold.v1.UsageR\x05usage\"\x90\x01\n" +
 	"\x05Usage\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\x04R\arecords\x12\x1e\n" +
 	"\n" +
@@ -3756,7 +3764,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"tombstones\x12\x18\n" +
 	"\aclients\x18\x03 \x01(\x04R\aclients\x12\x1f\n" +
 	"\vstore_bytes\x18\x04 \x01(\x04R\n" +
-	"storeBytes\"\xae\x02\n" +
+	"storeBytes\x12\x12\n" +
+	"\x04seen\x18\x05 \x03(\tR\x04seen\"\xae\x02\n" +
 	"\n" +
 	"NodeStatus\x12\x17\n" +
 	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12\x1c\n" +

@@ -146,7 +146,7 @@ func (s *Stronghold) Close() error {
 	err := s.lockUp()
 	s.mu.Unlock()
 	s.running.Wait()
-	return errors.Join(err, s.state.Close())
+	return errors.Join(err, s.state.setUsage(s.usages.changed()), s.state.Close())
 }
 
 // Client asks this Stronghold.

@@ -31,6 +31,7 @@ type usage struct {
 	underway amounts
 	passing  passing
 	journal  bucket
+	seen     []string // where the peer connected from
 }
 
 // amounts are what stays.
@@ -273,7 +274,8 @@ func (s *usages) load(remembered map[string]*protocol.Usage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, r := range remembered {
-		s.usage(id).made = amounts{int64(r.Records), int64(r.Tombstones), int64(r.Clients), int64(r.StoreBytes)}
+		u := s.usage(id)
+		u.made, u.seen = amounts{int64(r.Records), int64(r.Tombstones), int64(r.Clients), int64(r.StoreBytes)}, r.Seen
 	}
 }
 
@@ -284,7 +286,7 @@ func (s *usages) changed() map[string]*protocol.Usage {
 	out := map[string]*protocol.Usage{}
 	for id := range s.dirty {
 		if u := s.by[id]; u != nil {
-			out[id] = u.made.told()
+			out[id] = u.told()
 		} else {
 			out[id] = nil
 		}
@@ -293,14 +295,29 @@ func (s *usages) changed() map[string]*protocol.Usage {
 	return out
 }
 
-// of is what a peer has made; nil if nothing.
+// of is what is known of a peer; nil if nothing is.
 func (s *usages) of(peer string) *protocol.Usage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u := s.by[peer]; u != nil && u.made != (amounts{}) {
-		return u.made.told()
+	if u := s.by[peer]; u != nil && (u.made != (amounts{}) || u.seen != nil) {
+		return u.told()
 	}
 	return nil
+}
+
+func (u *usage) told() *protocol.Usage {
+	told := u.made.told()
+	told.Seen = u.seen
+	return told
+}
+
+// Saw is told where a peer was seen, the latest last, so that a node knows it when it
+// starts again: [Stronghold.Peers] tells it.
+func (s *Stronghold) Saw(peer string, networks []string) {
+	s.usages.mu.Lock()
+	defer s.usages.mu.Unlock()
+	s.usages.usage(peer).seen = networks
+	s.usages.dirty[peer] = true
 }
 
 // remember remembers outside of the file which change it ends with, and what peers have

@@ -147,12 +147,16 @@ func TestPeerLimits(t *testing.T) {
 		}
 	}
 	want(s)
+	s.Saw(peer.Id, []string{"192.0.2.7/32"})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, cfg)
 	unlock(t, s)
 	want(s)
+	if seen := usage(s).GetSeen(); len(seen) != 1 || seen[0] != "192.0.2.7/32" {
+		t.Errorf("it was seen at %q", seen)
+	}
 	full("tombstones", ask(&protocol.Request{Operation: "record.revoke", Location: loc(t, kept[2])}))
 	if err := s.RemovePeer("guest"); err != nil {
 		t.Fatal(err)
