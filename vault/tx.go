@@ -129,6 +129,19 @@ type Value struct {
 	Secret []byte // in guarded memory
 }
 
+// Numbers of versions go up to the first without more ado: whoever takes them from
+// a height or a clock in seconds can. Beyond it a new one is at most the second ahead
+// of the last. So nobody can use up the numbers of a vault, after which it could not
+// be written to any more: that takes 2^44 writes.
+const (
+	freeNumbers = 1 << 32
+	maxAhead    = 1 << 20
+)
+
+// farthest is the largest number that a new version may have where next would be
+// the next one.
+func farthest(next uint64) uint64 { return max(freeNumbers, next+min(maxAhead, math.MaxUint64-next)) }
+
 // Put writes a record at p. What is there is replaced if overwrite says so, else
 // [ErrExists]. It returns the place, with the number that a head was given.
 func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
@@ -157,6 +170,9 @@ func (tx *Tx) Put(p Place, v Value, overwrite bool) (Place, error) {
 	old := tx.latest(p)
 	if old != nil && !old.Revoked && !overwrite {
 		return p, ErrExists
+	}
+	if most := farthest(tx.next(p)); old == nil && p.Counter && p.Number > most {
+		return p, &LimitError{What: "the number of a version that is not there yet", Limit: int(min(most, math.MaxInt))}
 	}
 	if len(v.Secret) > tx.db.limits.RecordBytes {
 		return p, &LimitError{What: "bytes of a record", Limit: tx.db.limits.RecordBytes}

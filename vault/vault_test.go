@@ -399,6 +399,42 @@ func TestCounters(t *testing.T) {
 	want(t, db, in.Version(11), "eleven")
 }
 
+// TestNumbersLast: no write uses up the numbers of a vault, which would then have no
+// next version for anybody.
+func TestNumbersLast(t *testing.T) {
+	db := newDB(t)
+	in := In([]byte("c"), []byte("v"))
+	try := func(n uint64) error {
+		_, err := db.Stage(func(tx *Tx) error { _, err := tx.Put(in.Version(n), value("x"), true); return err })
+		return err
+	}
+	for _, n := range []uint64{math.MaxUint64 - 1, math.MaxUint64 / 2, 1<<32 + 1} {
+		if err := try(n); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("the first version has number %d: %v", n, err)
+		}
+	}
+	at := uint64(1 << 32)
+	put(t, db, in.Version(at), "free")
+	for range 3 {
+		next := at + 1
+		if err := try(next + 1<<20 + 1); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("behind %d: %v", at, err)
+		}
+		at = next + 1<<20
+		put(t, db, in.Version(at), "the farthest")
+	}
+	put(t, db, in.Version(7), "an old number")
+	head := in
+	head.Counter, head.Head = true, true
+	put(t, db, head, "next")
+	want(t, db, in.Version(at+1), "next")
+	for _, next := range []uint64{math.MaxUint64, math.MaxUint64 - 1, math.MaxUint64 - 1<<20} { // of a file from before
+		if farthest(next) != math.MaxUint64 {
+			t.Errorf("behind %d: %d", next, farthest(next))
+		}
+	}
+}
+
 func TestRefusedPlaces(t *testing.T) {
 	db := newDB(t)
 	unnamed := Place{Client: ClientID([]byte("c")), Vault: VaultID([]byte("v")), Counter: true}

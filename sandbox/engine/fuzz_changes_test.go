@@ -270,7 +270,7 @@ func (s *story) request() *protocol.Request {
 	case 4:
 		req = &protocol.Request{Operation: "slip10.derive", Location: spot, Target: &protocol.Location{Client: client, Vault: spot.Vault, Head: true}, Path: "m/0'"}
 	case 5:
-		largest := uint64(1<<64 - 2) // it has no next
+		largest := uint64(1 << 32) // as far ahead as a version may be
 		req = &protocol.Request{Operation: "slip10.generate", Location: &protocol.Location{Client: client, Vault: []byte("z"), Version: &largest}, Size: 16}
 	case 6:
 		req = &protocol.Request{Operation: "store.swap", Location: &protocol.Location{Client: client, Vault: []byte("k")}, Value: bytes.Repeat([]byte("v"), 256), IfAbsent: true}
