@@ -1,6 +1,9 @@
 package vault
 
-import "bytes"
+import (
+	"bytes"
+	"runtime"
+)
 
 // maxRename bounds the records and values of a client that is given another path, in
 // bytes: they are sealed anew for it, as one change.
@@ -157,7 +160,10 @@ func (tx *Tx) rehome(v *content, from, to Place) (err error) {
 			}
 		}
 		edits = append(edits, Edit{Client: to.Client, Vault: v.id, VaultName: name, Keep: &v.keep})
-		for _, r := range v.records {
+		for i, r := range v.records {
+			if i%16 == 0 {
+				runtime.Gosched() // a client may have very many: others have the processor meanwhile
+			}
 			moved := *r
 			moved.Hint, moved.rest = bytes.Clone(r.Hint), packed{}
 			from.Record, to.Record = r.ID, r.ID

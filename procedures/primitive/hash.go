@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding"
+	"runtime"
 	"strconv"
 )
 
@@ -69,6 +70,11 @@ func (h Hash) sum(out, a, b []byte, rest [][]byte) {
 		d.Write(a)
 		d.Write(b)
 		for _, p := range rest {
+			for len(p) > yieldBytes {
+				d.Write(p[:yieldBytes])
+				runtime.Gosched()
+				p = p[yieldBytes:]
+			}
 			d.Write(p)
 		}
 		d.Sum(out[:0])
@@ -77,6 +83,11 @@ func (h Hash) sum(out, a, b []byte, rest [][]byte) {
 		d.Write(a)
 		d.Write(b)
 		for _, p := range rest {
+			for len(p) > yieldBytes {
+				d.Write(p[:yieldBytes])
+				runtime.Gosched()
+				p = p[yieldBytes:]
+			}
 			d.Write(p)
 		}
 		d.Sum(out[:0])
@@ -85,6 +96,11 @@ func (h Hash) sum(out, a, b []byte, rest [][]byte) {
 		d.Write(a)
 		d.Write(b)
 		for _, p := range rest {
+			for len(p) > yieldBytes {
+				d.Write(p[:yieldBytes])
+				runtime.Gosched()
+				p = p[yieldBytes:]
+			}
 			d.Write(p)
 		}
 		d.Sum(out[:0])

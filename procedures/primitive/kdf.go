@@ -3,6 +3,7 @@ package primitive
 import (
 	"encoding/binary"
 	"errors"
+	"runtime"
 )
 
 var (
@@ -115,7 +116,10 @@ func (h Hash) PBKDF2(out, password, salt []byte, iterations int) error {
 		binary.BigEndian.PutUint32(index[:], block)
 		key.mac(h, u, salt, index[:])
 		copy(t, u)
-		for range iterations - 1 {
+		for n := 1; n < iterations; n++ {
+			if n%yieldRounds == 0 {
+				runtime.Gosched()
+			}
 			key.mac(h, u, u, nil)
 			for i := range t {
 				t[i] ^= u[i]

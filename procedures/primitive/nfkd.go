@@ -2,6 +2,7 @@ package primitive
 
 import (
 	"errors"
+	"runtime"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -9,13 +10,12 @@ import (
 
 var (
 	errNotUTF8 = errors.New("primitive: text is not UTF-8")
-	errMarks   = errors.New("primitive: text has too many combining marks in a row")
 	errScratch = errors.New("primitive: scratch too small for the normalised text")
 )
 
-// maxMarks is the number of combining marks that may follow each other. Putting them
-// in order takes time in its square.
-const maxMarks = 1024
+// fewMarks is how many combining marks in a row are put in order as they come, which
+// takes time in the square of their number. More are put in order at once.
+const fewMarks = 32
 
 // nfkdGrowth is by how much text can become longer when it is normalised: U+FDFA takes
 // 3 bytes before and 33 after.
@@ -23,12 +23,17 @@ const nfkdGrowth = 11
 
 // appendNFKD appends src in Unicode Normalization Form KD (UAX #15) to dst, within its
 // capacity. It uses the tables of golang.org/x/text, but not its normaliser, which
-// keeps pieces of the text in the heap and puts a U+034F after 30 marks.
+// keeps pieces of the text in the heap and puts a U+034F after 30 marks. It takes time
+// in proportion to the length of src; for more than fewMarks in a row it needs as much
+// of the capacity again as they take.
 func appendNFKD(dst, src []byte) ([]byte, error) {
 	src = hide(src) // the tables keep nothing of it
 	starter := len(dst)
 	marks := 0
-	for len(src) > 0 {
+	for n := 1; len(src) > 0; n++ {
+		if n%yieldRunes == 0 {
+			runtime.Gosched()
+		}
 		r, size := utf8.DecodeRune(src)
 		if r == utf8.RuneError && size <= 1 {
 			return nil, errNotUTF8
@@ -52,16 +57,53 @@ func appendNFKD(dst, src []byte) ([]byte, error) {
 			dst = append(dst, decomposed[:size]...)
 			decomposed = decomposed[size:]
 			if class == 0 {
+				if !inOrder(dst[starter:len(dst)-size], marks, dst[len(dst):cap(dst)]) {
+					return nil, errScratch
+				}
 				starter, marks = len(dst), 0
 				continue
 			}
-			if marks++; marks > maxMarks {
-				return nil, errMarks
+			if marks++; marks <= fewMarks {
+				sink(dst[starter:], size, class)
 			}
-			sink(dst[starter:], size, class)
 		}
 	}
+	if !inOrder(dst[starter:], marks, dst[len(dst):cap(dst)]) {
+		return nil, errScratch
+	}
 	return dst, nil
+}
+
+// inOrder puts n marks in the order of their classes, those of one class as they stood,
+// unless they are few and stand so already. It counts how much there is of each class,
+// and so where it goes: room is for that. It reports false if that is too small.
+func inOrder(marks []byte, n int, room []byte) bool {
+	if n <= fewMarks {
+		return true
+	}
+	if len(room) < len(marks) {
+		return false
+	}
+	var at [256]int // where the next mark of a class goes
+	for rest := marks; len(rest) > 0; {
+		_, size := utf8.DecodeRune(rest)
+		at[combiningClass(rest)] += size
+		rest = rest[size:]
+	}
+	sum := 0
+	for class, size := range at {
+		at[class], sum = sum, sum+size
+	}
+	for rest := marks; len(rest) > 0; {
+		_, size := utf8.DecodeRune(rest)
+		to := &at[combiningClass(rest)]
+		*to += copy(room[*to:], rest[:size])
+		rest = rest[size:]
+	}
+	copy(marks, room[:sum])
+	clear(room[:sum])
+	clear(at[:])
+	return true
 }
 
 // sink moves the last rune of marks, of the given size and class, before those of a

@@ -31,4 +31,16 @@
 // Nothing here branches on a secret or uses one as an index, with two exceptions: the
 // normalisation of a mnemonic's text, and AES on a machine without
 // instructions for it.
+//
+// # Giving way
+//
+// Where it runs nobody is interrupted before 10 ms: so what takes long lets others that
+// wait have the processor, after about 50 µs each time.
 package primitive
+
+// After how much work others are let through.
+const (
+	yieldRounds = 64       // of PBKDF2
+	yieldBytes  = 32 << 10 // of a message that is hashed
+	yieldRunes  = 512      // of a text that is normalised
+)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,8 @@ const (
 const (
 	maxReport = 1000    // parts, and things left out, that a report names
 	maxSteps  = 100_000 // records and values that come at once: the change crosses the pipe in one piece
+
+	yieldSteps = 16 // after so many of them others have the processor
 )
 
 // bringIn takes in the file of another Stronghold: all of it, or nothing.
@@ -224,7 +227,10 @@ func (im *importing) leaveOut(counts *protocol.ImportCounts, at *protocol.Locati
 // counts, so that a person is told of all of them.
 func (im *importing) run(tx *vault.Tx) error {
 	total := im.report.Total
-	for _, s := range im.steps {
+	for i, s := range im.steps {
+		if i%yieldSteps == 0 {
+			tx.Within(func(*vault.DB) error { runtime.Gosched(); return nil }) // with no lock in hand
+		}
 		typed, err := s.bring(tx, im.overwrite)
 		if errors.Is(err, vault.ErrExists) {
 			s.counts.Conflicts++
