@@ -78,9 +78,12 @@ func long(t testing.TB) (file []byte, entries []placed) {
 
 // items are the keys of a client's store.
 func items(db *vault.DB, client string) string {
-	page, _, _ := db.Items(vault.ClientID([]byte(client)), nil, nil, 1000)
+	page, err := db.Items(vault.ClientID([]byte(client)), &vault.ItemQuery{Limit: 1000})
+	if err != nil {
+		return ""
+	}
 	var keys []string
-	for _, it := range page {
+	for _, it := range page.Items {
 		keys = append(keys, string(it.Key))
 	}
 	return strings.Join(keys, "")
@@ -215,8 +218,11 @@ func TestSalvageSections(t *testing.T) {
 	}
 	at := func(i int) string { return path[view.Clients[i].ID] }
 	count := func(db *vault.DB, client string) int {
-		page, _, _ := db.Items(vault.ClientID([]byte(client)), nil, nil, 1000)
-		return len(page)
+		page, err := db.Items(vault.ClientID([]byte(client)), &vault.ItemQuery{Limit: 1000})
+		if err != nil {
+			return 0
+		}
+		return len(page.Items)
 	}
 	for _, tt := range []struct {
 		name  string
