@@ -131,3 +131,51 @@ func TestListPages(t *testing.T) {
 		}
 	}
 }
+
+// TestListGoesOn: however many rules there are, and however they are met, each page comes further,
+// and all of them together show everything once.
+func TestListGoesOn(t *testing.T) {
+	db := newDB(t)
+	var want []string
+	for _, c := range []string{"a", "b"} {
+		for _, v := range []string{"x", "y"} {
+			for _, r := range []string{"1", "2", "3"} {
+				put(t, db, at(c+"/"+v+"/"+r), "secret")
+				want = append(want, c+"/"+v+"/"+r)
+			}
+		}
+	}
+	var within, except []Reach
+	for i := range 1000 {
+		none := fmt.Appendf(nil, "%d", 1000+i)
+		if i >= 1000-len(want) {
+			p := bytes.Split([]byte(want[i-1000+len(want)]), []byte("/"))
+			within = append(within, Reach{{Path: p[0]}, {Path: p[1]}, {Path: p[2]}})
+		} else {
+			within = append(within, Reach{{Path: none}, {Path: none}, {Path: none}}, Reach{{}, {Path: none}}, Reach{{}, {}, {Path: none}})
+		}
+		except = append(except, Reach{{}, {}, {Path: none}})
+	}
+	slices.Sort(want)
+	for _, q := range []Query{{Within: within, Except: except}, {Within: within}, {Except: except}} {
+		var got []string
+		pages := 0
+		for more := true; more; pages++ {
+			q.Limit = 1
+			page, err := db.List(&q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pages > 100 || page.More && page.Next == q.After {
+				t.Fatal("it does not go on")
+			}
+			for _, l := range page.Records {
+				got = append(got, path(l.Place))
+			}
+			q.After, more = page.Next, page.More
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("%d pages: %q, want %q", pages, got, want)
+		}
+	}
+}

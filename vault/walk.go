@@ -194,12 +194,12 @@ type room struct {
 	all                       bool          // if these are not all
 }
 
+// records goes through a vault. It comes to another record however little may still be looked
+// at, so that each page goes on.
 func (w *walk) records(r *room) {
 	w.prepare(r)
-	for end := false; !end && !w.ended(); {
-		var some []packed
-		var to ID
-		some, to, end = w.gather(r)
+	for {
+		some, to, end := w.gather(r)
 		for _, p := range some {
 			l, ok := w.look(r, p)
 			switch {
@@ -214,7 +214,9 @@ func (w *walk) records(r *room) {
 			}
 			w.at[2] = p.id()
 		}
-		w.at[2] = to
+		if w.at[2] = to; end || w.ended() {
+			return
+		}
 		runtime.Gosched()
 	}
 }
