@@ -170,4 +170,16 @@ func TestPeerLimits(t *testing.T) {
 	if err := ask(&protocol.Request{Operation: "record.revoke", Location: loc(t, kept[2])}); err != nil {
 		t.Errorf("a peer that is new: %v", err)
 	}
+	// The zone counts what stays for a day, the node what does not: neither nothing, nor both.
+	const day = 24 * 3600 * 1000
+	for _, ttl := range []uint64{day - 1, day, day + 1, 0} {
+		before := usage(s).GetStoreBytes()
+		key := fmt.Sprint("d/for", ttl)
+		if err := ask(&protocol.Request{Operation: "store.put", Location: loc(t, key), Value: make([]byte, 10), TtlMs: ttl}); err != nil {
+			t.Fatal(err)
+		}
+		if grew := usage(s).GetStoreBytes() - before; (grew > 0) != (ttl == 0 || ttl >= day) {
+			t.Errorf("what stays for %d ms counts as %d bytes for good", ttl, grew)
+		}
+	}
 }

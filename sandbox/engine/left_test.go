@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stronghold-go/stronghold/protocol"
+	"github.com/stronghold-go/stronghold/vault"
 )
 
 // TestLeft: a change makes no more than its asker has left, by itself or in a pipeline,
@@ -41,6 +42,7 @@ func TestLeft(t *testing.T) {
 		{"a larger value", step("store.put", "c/key", value(98)), &protocol.Usage{StoreBytes: 1}},
 		{"a smaller value", step("store.put", "c/key", value(1)), &protocol.Usage{}},
 		{"a value that passes", step("store.put", "c/other", func(r *protocol.Request) { r.Value, r.TtlMs = make([]byte, 100), 1000 }), &protocol.Usage{}},
+		{"a value that stays for a day", step("store.put", "c/day", func(r *protocol.Request) { r.Value, r.TtlMs = make([]byte, 100), vault.Passing }), &protocol.Usage{StoreBytes: 103}},
 		{"a tombstone", step("record.revoke", "c/v/r", nil), &protocol.Usage{Tombstones: 1}},
 		{"a record in its place", step("key.generate", "c/v/r", nil), &protocol.Usage{Records: 1}},
 	} {

@@ -88,10 +88,6 @@ func (e *Engine) put(req *protocol.Request) (*protocol.Response, error) {
 		}
 	}
 	e.store(req).Sweep()
-	var expires int64
-	if req.TtlMs != 0 {
-		expires = time.Now().UnixMilli() + int64(req.TtlMs)
-	}
 	resp := newResponse()
 	written := vault.Item{Key: key}
 	err := e.changeStore(req, resp, func(tx *vault.Tx) error {
@@ -101,6 +97,10 @@ func (e *Engine) put(req *protocol.Request) (*protocol.Response, error) {
 			}
 		}
 		written.Changed = tx.Stamp()
+		var expires int64
+		if req.TtlMs != 0 {
+			expires = written.Changed.UnixMilli + int64(req.TtlMs) // exactly: what passes within a day is not counted here
+		}
 		// They stay, and are pieces of the message, which need not.
 		return tx.PutItem(client, bytes.Clone(key), bytes.Clone(req.Value), expires)
 	})
