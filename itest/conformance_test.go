@@ -208,6 +208,10 @@ func (s *suite) set(t testing.TB, req *protocol.Request, f *protocol.Field) {
 		m.Mutable(d).List().Append(protoreflect.ValueOfMessage((&protocol.Reach{Path: []*protocol.Segment{{Is: loc.Client}}}).ProtoReflect()))
 		return
 	}
+	if f.Name == "known" {
+		req.Known = []*protocol.Mark{{Lineage: make([]byte, 16), Tag: make([]byte, 16)}}
+		return
+	}
 	if d.IsList() {
 		v := protoreflect.ValueOfString(protocol.FlagSign)
 		if d.Kind() == protoreflect.MessageKind {

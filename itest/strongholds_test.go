@@ -251,7 +251,7 @@ func bring(ctx context.Context, e protocol.Handler, passphrase, file []byte) (*p
 	if req.Secret, err = protocol.Seal(key.PublicKey, req, "secret", protocol.ToZone, passphrase); err != nil {
 		return nil, err
 	}
-	req.Operation = "zone.open"
+	req.Operation, req.AcceptOlder = "zone.open", true
 	half := max(len(file)/2, min(len(file), 1<<13)) // the first part holds the header
 	req.Snapshot, req.More, req.Device = file[:half], true, bytes.Repeat([]byte{7}, 8)
 	resp, err := hashing(ctx, e, req)

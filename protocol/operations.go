@@ -258,8 +258,9 @@ var Operations = []Operation{
 			{Name: "device", Doc: "8 bytes, written into changes"},
 			{Name: "cost", Doc: "with the secret, as node.unlock has it"},
 			{Name: "salvage", Doc: "with the first part: open what can be had of a damaged file, and say what is missing"},
-			{Name: "lineage", Doc: "refuse a file that is not of this lineage"}, {Name: "newest", Doc: "or that ends with an earlier change"}, hashKey},
-		Out: []string{"length", "base", "last", "lineage", "recovered", "change", "job", "wanted", "salvaged"}},
+			{Name: "accept_older", Doc: "open it whatever the node knows"},
+			{Name: "known", Doc: "else refuse a file that has none of these in it, or, if there are none, that has been changed"}, hashKey},
+		Out: []string{"length", "base", "last", "lineage", "tag", "recovered", "change", "job", "wanted", "salvaged"}},
 	{Name: "zone.stage", Door: DoorZone, Doc: "do several requests that change something, each as if it came by itself",
 		In: []Field{{Name: "steps", Required: true}}, Out: []string{"results"}},
 }
@@ -475,9 +476,11 @@ func checkValue(req *Request, f *Field, door Door) *Response {
 		if len(req.Device) != 8 {
 			return Invalid("device", "must be 8 bytes")
 		}
-	case "lineage":
-		if n := len(req.Lineage); n != 16 && n != 32 {
-			return Invalid("lineage", "must be 16 or 32 bytes")
+	case "known":
+		for _, m := range req.Known {
+			if len(m.Lineage) != 16 || len(m.Tag) != 16 {
+				return Invalid("known", "a lineage and a tag have 16 bytes each")
+			}
 		}
 	}
 	return nil

@@ -28,7 +28,7 @@ func valid(op *Operation, all bool) *Request {
 func set(req *Request, f *Field) {
 	m := req.ProtoReflect()
 	d := m.Descriptor().Fields().ByName(protoreflect.Name(f.Name))
-	v := map[string]any{"kind": Ed25519, "device": make([]byte, 8), "lineage": make([]byte, 16), "hash_key": make([]byte, 32), "reply_key": make([]byte, 32), "hint": []byte("hint"),
+	v := map[string]any{"kind": Ed25519, "device": make([]byte, 8), "hash_key": make([]byte, 32), "reply_key": make([]byte, 32), "hint": []byte("hint"),
 		"after": make([]byte, maxCursor), "flags": FlagSign}[f.Name]
 	if f.Name == "steps" {
 		step, _ := Lookup("key.generate")
@@ -36,6 +36,9 @@ func set(req *Request, f *Field) {
 	}
 	if f.Name == "reach" || f.Name == "except" {
 		v = (&Reach{Path: []*Segment{{Is: []byte("client")}}}).ProtoReflect()
+	}
+	if f.Name == "known" {
+		v = (&Mark{Lineage: make([]byte, 16), Tag: make([]byte, 16)}).ProtoReflect()
 	}
 	if v == nil {
 		switch d.Kind() {

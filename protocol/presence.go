@@ -69,8 +69,6 @@ func present(r *Request) (s fieldSet) {
 	s.put(40, len(r.HashKey) > 0)
 	s.put(41, len(r.Job) > 0)
 	s.put(42, len(r.Hashed) > 0)
-	s.put(50, len(r.Lineage) > 0)
-	s.put(51, r.Newest != 0)
 	s.put(52, r.AcceptOlder)
 	s.put(durableField, r.Durable != 0)
 	s.put(60, r.Keep != nil)
@@ -96,6 +94,7 @@ func present(r *Request) (s fieldSet) {
 	s.put(97, r.MaxClients != 0)
 	s.put(100, r.Salvage)
 	s.put(leftField, r.Left != nil)
+	s.put(101, len(r.Known) > 0)
 	return s
 }
 
@@ -105,5 +104,5 @@ func presentAnswer(r *Response) bool {
 	return len(r.Entries) > 0 || r.Node != nil || len(r.Peers) > 0 || r.Text != "" || r.Decision != nil || r.Ping != nil ||
 		r.Info != nil || r.Imported != nil || len(r.Snapshot) > 0 || r.More || len(r.Wrapped) > 0 || len(r.Clients) > 0 || r.Unloaded ||
 		r.Vault != nil || r.Length != 0 || r.Base != 0 || r.Recovered || len(r.Job) > 0 || len(r.Hashed) > 0 || r.Last != 0 ||
-		len(r.Slots) > 0 || len(r.Lineage) > 0 || r.Wanted != nil || r.Copied != nil || r.Salvaged != nil
+		len(r.Slots) > 0 || len(r.Lineage) > 0 || r.Wanted != nil || r.Copied != nil || r.Salvaged != nil || len(r.Tag) > 0
 }

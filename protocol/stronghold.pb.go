@@ -404,18 +404,17 @@ type Request struct {
 	MaxTombstones  uint64 `protobuf:"varint,96,opt,name=max_tombstones,json=maxTombstones,proto3" json:"max_tombstones,omitempty"`
 	MaxClients     uint64 `protobuf:"varint,97,opt,name=max_clients,json=maxClients,proto3" json:"max_clients,omitempty"`
 	// Between a node and its zone only.
-	Sequence      uint64 `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	Device        []byte `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"`                               // 8 bytes
-	Lineage       []byte `protobuf:"bytes,50,opt,name=lineage,proto3" json:"lineage,omitempty"`                             // of what the node has written: 16 bytes, or twice as many while it changes the root key
-	Newest        uint64 `protobuf:"varint,51,opt,name=newest,proto3" json:"newest,omitempty"`                              // number of the last change that the node knows of
-	Durable       uint64 `protobuf:"varint,53,opt,name=durable,proto3" json:"durable,omitempty"`                            // with any request: changes up to this number are on the disk and to be committed before it
-	Left          *Usage `protobuf:"bytes,98,opt,name=left,proto3" json:"left,omitempty"`                                   // with a change: what it may make more of, at most
-	Asker         uint64 `protobuf:"varint,95,opt,name=asker,proto3" json:"asker,omitempty"`                                // with what brings something sealed: the peer who asks, by a number that the node gives him; 0: the local user
-	AcceptOlder   bool   `protobuf:"varint,52,opt,name=accept_older,json=acceptOlder,proto3" json:"accept_older,omitempty"` // open a snapshot that is older than what the node has written
-	HashKey       []byte `protobuf:"bytes,40,opt,name=hash_key,json=hashKey,proto3" json:"hash_key,omitempty"`              // of the zone that hashes for this request, X25519
-	Job           []byte `protobuf:"bytes,41,opt,name=job,proto3" json:"job,omitempty"`                                     // sealed to the zone that hashes
-	Hashed        []byte `protobuf:"bytes,42,opt,name=hashed,proto3" json:"hashed,omitempty"`                               // sealed to the zone that gave the job
-	Salvage       bool   `protobuf:"varint,100,opt,name=salvage,proto3" json:"salvage,omitempty"`                           // open what can be had of a damaged file
+	Sequence      uint64  `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Device        []byte  `protobuf:"bytes,34,opt,name=device,proto3" json:"device,omitempty"`                               // 8 bytes
+	Known         []*Mark `protobuf:"bytes,101,rep,name=known,proto3" json:"known,omitempty"`                                // where files end that the node has written last; while one takes another's place there are two
+	Durable       uint64  `protobuf:"varint,53,opt,name=durable,proto3" json:"durable,omitempty"`                            // with any request: changes up to this number are on the disk and to be committed before it
+	Left          *Usage  `protobuf:"bytes,98,opt,name=left,proto3" json:"left,omitempty"`                                   // with a change: what it may make more of, at most
+	Asker         uint64  `protobuf:"varint,95,opt,name=asker,proto3" json:"asker,omitempty"`                                // with what brings something sealed: the peer who asks, by a number that the node gives him; 0: the local user
+	AcceptOlder   bool    `protobuf:"varint,52,opt,name=accept_older,json=acceptOlder,proto3" json:"accept_older,omitempty"` // open a snapshot that is older than what the node has written
+	HashKey       []byte  `protobuf:"bytes,40,opt,name=hash_key,json=hashKey,proto3" json:"hash_key,omitempty"`              // of the zone that hashes for this request, X25519
+	Job           []byte  `protobuf:"bytes,41,opt,name=job,proto3" json:"job,omitempty"`                                     // sealed to the zone that hashes
+	Hashed        []byte  `protobuf:"bytes,42,opt,name=hashed,proto3" json:"hashed,omitempty"`                               // sealed to the zone that gave the job
+	Salvage       bool    `protobuf:"varint,100,opt,name=salvage,proto3" json:"salvage,omitempty"`                           // open what can be had of a damaged file
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -842,18 +841,11 @@ func (x *Request) GetDevice() []byte {
 	return nil
 }
 
-func (x *Request) GetLineage() []byte {
+func (x *Request) GetKnown() []*Mark {
 	if x != nil {
-		return x.Lineage
+		return x.Known
 	}
 	return nil
-}
-
-func (x *Request) GetNewest() uint64 {
-	if x != nil {
-		return x.Newest
-	}
-	return 0
 }
 
 func (x *Request) GetDurable() uint64 {
@@ -954,6 +946,7 @@ type Response struct {
 	Wanted        *Range    `protobuf:"bytes,43,opt,name=wanted,proto3" json:"wanted,omitempty"`   // of the present file: what the next request is to bring
 	Copied        *Range    `protobuf:"bytes,44,opt,name=copied,proto3" json:"copied,omitempty"`   // of the present file: what is to follow in the new one
 	Salvaged      *Salvaged `protobuf:"bytes,100,opt,name=salvaged,proto3" json:"salvaged,omitempty"`
+	Tag           []byte    `protobuf:"bytes,101,opt,name=tag,proto3" json:"tag,omitempty"` // of the file's last entry, or of its index: 16 bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1261,6 +1254,74 @@ func (x *Response) GetSalvaged() *Salvaged {
 	return nil
 }
 
+func (x *Response) GetTag() []byte {
+	if x != nil {
+		return x.Tag
+	}
+	return nil
+}
+
+// Mark is where a file ends that the node has written.
+type Mark struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lineage       []byte                 `protobuf:"bytes,1,opt,name=lineage,proto3" json:"lineage,omitempty"`    // of the file, 16 bytes
+	Sequence      uint64                 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"` // number of the last change in it
+	Tag           []byte                 `protobuf:"bytes,3,opt,name=tag,proto3" json:"tag,omitempty"`            // of its last entry, or of its index: 16 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mark) Reset() {
+	*x = Mark{}
+	mi := &file_stronghold_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mark) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mark) ProtoMessage() {}
+
+func (x *Mark) ProtoReflect() protoreflect.Message {
+	mi := &file_stronghold_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mark.ProtoReflect.Descriptor instead.
+func (*Mark) Descriptor() ([]byte, []int) {
+	return file_stronghold_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Mark) GetLineage() []byte {
+	if x != nil {
+		return x.Lineage
+	}
+	return nil
+}
+
+func (x *Mark) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Mark) GetTag() []byte {
+	if x != nil {
+		return x.Tag
+	}
+	return nil
+}
+
 // Salvaged is what could be had of a damaged file.
 type Salvaged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1275,7 +1336,7 @@ type Salvaged struct {
 
 func (x *Salvaged) Reset() {
 	*x = Salvaged{}
-	mi := &file_stronghold_proto_msgTypes[4]
+	mi := &file_stronghold_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1348,7 @@ func (x *Salvaged) String() string {
 func (*Salvaged) ProtoMessage() {}
 
 func (x *Salvaged) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[4]
+	mi := &file_stronghold_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1361,7 @@ func (x *Salvaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Salvaged.ProtoReflect.Descriptor instead.
 func (*Salvaged) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{4}
+	return file_stronghold_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Salvaged) GetClients() uint64 {
@@ -1353,7 +1414,7 @@ type Damage struct {
 
 func (x *Damage) Reset() {
 	*x = Damage{}
-	mi := &file_stronghold_proto_msgTypes[5]
+	mi := &file_stronghold_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1426,7 @@ func (x *Damage) String() string {
 func (*Damage) ProtoMessage() {}
 
 func (x *Damage) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[5]
+	mi := &file_stronghold_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1439,7 @@ func (x *Damage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Damage.ProtoReflect.Descriptor instead.
 func (*Damage) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{5}
+	return file_stronghold_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Damage) GetWhere() string {
@@ -1434,7 +1495,7 @@ type Reach struct {
 
 func (x *Reach) Reset() {
 	*x = Reach{}
-	mi := &file_stronghold_proto_msgTypes[6]
+	mi := &file_stronghold_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1507,7 @@ func (x *Reach) String() string {
 func (*Reach) ProtoMessage() {}
 
 func (x *Reach) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[6]
+	mi := &file_stronghold_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1520,7 @@ func (x *Reach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reach.ProtoReflect.Descriptor instead.
 func (*Reach) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{6}
+	return file_stronghold_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Reach) GetPath() []*Segment {
@@ -1482,7 +1543,7 @@ type Segment struct {
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +1555,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[7]
+	mi := &file_stronghold_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +1568,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{7}
+	return file_stronghold_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Segment) GetIs() []byte {
@@ -1557,7 +1618,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1630,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[8]
+	mi := &file_stronghold_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1643,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{8}
+	return file_stronghold_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Entry) GetLocation() *Location {
@@ -1667,7 +1728,7 @@ type Stamp struct {
 
 func (x *Stamp) Reset() {
 	*x = Stamp{}
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +1740,7 @@ func (x *Stamp) String() string {
 func (*Stamp) ProtoMessage() {}
 
 func (x *Stamp) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[9]
+	mi := &file_stronghold_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +1753,7 @@ func (x *Stamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
 func (*Stamp) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{9}
+	return file_stronghold_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Stamp) GetMs() uint64 {
@@ -1727,7 +1788,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +1800,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[10]
+	mi := &file_stronghold_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +1813,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{10}
+	return file_stronghold_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Range) GetAt() uint64 {
@@ -1784,7 +1845,7 @@ type ClientInfo struct {
 
 func (x *ClientInfo) Reset() {
 	*x = ClientInfo{}
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +1857,7 @@ func (x *ClientInfo) String() string {
 func (*ClientInfo) ProtoMessage() {}
 
 func (x *ClientInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[11]
+	mi := &file_stronghold_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +1870,7 @@ func (x *ClientInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientInfo.ProtoReflect.Descriptor instead.
 func (*ClientInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{11}
+	return file_stronghold_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ClientInfo) GetLocation() *Location {
@@ -1865,7 +1926,7 @@ type VaultInfo struct {
 
 func (x *VaultInfo) Reset() {
 	*x = VaultInfo{}
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +1938,7 @@ func (x *VaultInfo) String() string {
 func (*VaultInfo) ProtoMessage() {}
 
 func (x *VaultInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[12]
+	mi := &file_stronghold_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +1951,7 @@ func (x *VaultInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VaultInfo.ProtoReflect.Descriptor instead.
 func (*VaultInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{12}
+	return file_stronghold_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VaultInfo) GetKeep() uint64 {
@@ -1921,7 +1982,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +1994,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[13]
+	mi := &file_stronghold_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2007,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{13}
+	return file_stronghold_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Peer) GetName() string {
@@ -1998,7 +2059,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2010,7 +2071,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[14]
+	mi := &file_stronghold_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2023,7 +2084,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{14}
+	return file_stronghold_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Usage) GetRecords() uint64 {
@@ -2080,7 +2141,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2153,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[15]
+	mi := &file_stronghold_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2166,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{15}
+	return file_stronghold_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *NodeStatus) GetPeerId() string {
@@ -2191,7 +2252,7 @@ type Zone struct {
 
 func (x *Zone) Reset() {
 	*x = Zone{}
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2203,7 +2264,7 @@ func (x *Zone) String() string {
 func (*Zone) ProtoMessage() {}
 
 func (x *Zone) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[16]
+	mi := &file_stronghold_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2216,7 +2277,7 @@ func (x *Zone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Zone.ProtoReflect.Descriptor instead.
 func (*Zone) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{16}
+	return file_stronghold_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Zone) GetPid() uint32 {
@@ -2260,7 +2321,7 @@ type Layer struct {
 
 func (x *Layer) Reset() {
 	*x = Layer{}
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2333,7 @@ func (x *Layer) String() string {
 func (*Layer) ProtoMessage() {}
 
 func (x *Layer) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[17]
+	mi := &file_stronghold_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2346,7 @@ func (x *Layer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer.ProtoReflect.Descriptor instead.
 func (*Layer) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{17}
+	return file_stronghold_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Layer) GetName() string {
@@ -2327,7 +2388,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2339,7 +2400,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[18]
+	mi := &file_stronghold_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2352,7 +2413,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{18}
+	return file_stronghold_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Decision) GetAllowed() bool {
@@ -2381,7 +2442,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2393,7 +2454,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[19]
+	mi := &file_stronghold_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2406,7 +2467,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{19}
+	return file_stronghold_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Ping) GetRoundTripUs() uint64 {
@@ -2442,7 +2503,7 @@ type SnapshotInfo struct {
 
 func (x *SnapshotInfo) Reset() {
 	*x = SnapshotInfo{}
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2515,7 @@ func (x *SnapshotInfo) String() string {
 func (*SnapshotInfo) ProtoMessage() {}
 
 func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[20]
+	mi := &file_stronghold_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2528,7 @@ func (x *SnapshotInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotInfo.ProtoReflect.Descriptor instead.
 func (*SnapshotInfo) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{20}
+	return file_stronghold_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SnapshotInfo) GetVersion() string {
@@ -2506,7 +2567,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2518,7 +2579,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[21]
+	mi := &file_stronghold_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2531,7 +2592,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{21}
+	return file_stronghold_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Slot) GetKind() string {
@@ -2593,7 +2654,7 @@ type Proof struct {
 
 func (x *Proof) Reset() {
 	*x = Proof{}
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2605,7 +2666,7 @@ func (x *Proof) String() string {
 func (*Proof) ProtoMessage() {}
 
 func (x *Proof) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[22]
+	mi := &file_stronghold_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2618,7 +2679,7 @@ func (x *Proof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proof.ProtoReflect.Descriptor instead.
 func (*Proof) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{22}
+	return file_stronghold_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Proof) GetKey() []byte {
@@ -2686,7 +2747,7 @@ type Imported struct {
 
 func (x *Imported) Reset() {
 	*x = Imported{}
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2698,7 +2759,7 @@ func (x *Imported) String() string {
 func (*Imported) ProtoMessage() {}
 
 func (x *Imported) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[23]
+	mi := &file_stronghold_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2711,7 +2772,7 @@ func (x *Imported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Imported.ProtoReflect.Descriptor instead.
 func (*Imported) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{23}
+	return file_stronghold_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Imported) GetVersion() string {
@@ -2776,7 +2837,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +2849,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[24]
+	mi := &file_stronghold_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +2862,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{24}
+	return file_stronghold_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Attempt) GetName() string {
@@ -2851,7 +2912,7 @@ type ImportCounts struct {
 
 func (x *ImportCounts) Reset() {
 	*x = ImportCounts{}
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2863,7 +2924,7 @@ func (x *ImportCounts) String() string {
 func (*ImportCounts) ProtoMessage() {}
 
 func (x *ImportCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[25]
+	mi := &file_stronghold_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2876,7 +2937,7 @@ func (x *ImportCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCounts.ProtoReflect.Descriptor instead.
 func (*ImportCounts) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{25}
+	return file_stronghold_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ImportCounts) GetClients() uint64 {
@@ -2967,7 +3028,7 @@ type ImportedPart struct {
 
 func (x *ImportedPart) Reset() {
 	*x = ImportedPart{}
-	mi := &file_stronghold_proto_msgTypes[26]
+	mi := &file_stronghold_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2979,7 +3040,7 @@ func (x *ImportedPart) String() string {
 func (*ImportedPart) ProtoMessage() {}
 
 func (x *ImportedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[26]
+	mi := &file_stronghold_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2992,7 +3053,7 @@ func (x *ImportedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPart.ProtoReflect.Descriptor instead.
 func (*ImportedPart) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{26}
+	return file_stronghold_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ImportedPart) GetLocation() *Location {
@@ -3020,7 +3081,7 @@ type LeftOut struct {
 
 func (x *LeftOut) Reset() {
 	*x = LeftOut{}
-	mi := &file_stronghold_proto_msgTypes[27]
+	mi := &file_stronghold_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3032,7 +3093,7 @@ func (x *LeftOut) String() string {
 func (*LeftOut) ProtoMessage() {}
 
 func (x *LeftOut) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[27]
+	mi := &file_stronghold_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3045,7 +3106,7 @@ func (x *LeftOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeftOut.ProtoReflect.Descriptor instead.
 func (*LeftOut) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{27}
+	return file_stronghold_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LeftOut) GetLocation() *Location {
@@ -3079,7 +3140,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_stronghold_proto_msgTypes[28]
+	mi := &file_stronghold_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3091,7 +3152,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[28]
+	mi := &file_stronghold_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3104,7 +3165,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{28}
+	return file_stronghold_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Change) GetSequence() uint64 {
@@ -3173,7 +3234,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_stronghold_proto_msgTypes[29]
+	mi := &file_stronghold_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3185,7 +3246,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[29]
+	mi := &file_stronghold_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3198,7 +3259,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{29}
+	return file_stronghold_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Job) GetToken() []byte {
@@ -3268,7 +3329,7 @@ type NewKey struct {
 
 func (x *NewKey) Reset() {
 	*x = NewKey{}
-	mi := &file_stronghold_proto_msgTypes[30]
+	mi := &file_stronghold_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3280,7 +3341,7 @@ func (x *NewKey) String() string {
 func (*NewKey) ProtoMessage() {}
 
 func (x *NewKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[30]
+	mi := &file_stronghold_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3293,7 +3354,7 @@ func (x *NewKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewKey.ProtoReflect.Descriptor instead.
 func (*NewKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{30}
+	return file_stronghold_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *NewKey) GetKey() []byte {
@@ -3323,7 +3384,7 @@ type ForeignFile struct {
 
 func (x *ForeignFile) Reset() {
 	*x = ForeignFile{}
-	mi := &file_stronghold_proto_msgTypes[31]
+	mi := &file_stronghold_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3335,7 +3396,7 @@ func (x *ForeignFile) String() string {
 func (*ForeignFile) ProtoMessage() {}
 
 func (x *ForeignFile) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[31]
+	mi := &file_stronghold_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3348,7 +3409,7 @@ func (x *ForeignFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignFile.ProtoReflect.Descriptor instead.
 func (*ForeignFile) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{31}
+	return file_stronghold_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ForeignFile) GetPassword() []byte {
@@ -3390,7 +3451,7 @@ type ForeignKey struct {
 
 func (x *ForeignKey) Reset() {
 	*x = ForeignKey{}
-	mi := &file_stronghold_proto_msgTypes[32]
+	mi := &file_stronghold_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3402,7 +3463,7 @@ func (x *ForeignKey) String() string {
 func (*ForeignKey) ProtoMessage() {}
 
 func (x *ForeignKey) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[32]
+	mi := &file_stronghold_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3415,7 +3476,7 @@ func (x *ForeignKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignKey.ProtoReflect.Descriptor instead.
 func (*ForeignKey) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{32}
+	return file_stronghold_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ForeignKey) GetPassword() []byte {
@@ -3450,7 +3511,7 @@ type Hashed struct {
 
 func (x *Hashed) Reset() {
 	*x = Hashed{}
-	mi := &file_stronghold_proto_msgTypes[33]
+	mi := &file_stronghold_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3462,7 +3523,7 @@ func (x *Hashed) String() string {
 func (*Hashed) ProtoMessage() {}
 
 func (x *Hashed) ProtoReflect() protoreflect.Message {
-	mi := &file_stronghold_proto_msgTypes[33]
+	mi := &file_stronghold_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3475,7 +3536,7 @@ func (x *Hashed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hashed.ProtoReflect.Descriptor instead.
 func (*Hashed) Descriptor() ([]byte, []int) {
-	return file_stronghold_proto_rawDescGZIP(), []int{33}
+	return file_stronghold_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Hashed) GetToken() []byte {
@@ -3565,7 +3626,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06_vaultB\t\n" +
 	"\a_recordB\n" +
 	"\n" +
-	"\b_version\"\x98\x0f\n" +
+	"\b_version\"\x9d\x0f\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1c\n" +
 	"\toperation\x18\x02 \x01(\tR\toperation\x12\x1d\n" +
@@ -3630,9 +3691,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\vmax_clients\x18a \x01(\x04R\n" +
 	"maxClients\x12\x1a\n" +
 	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x16\n" +
-	"\x06device\x18\" \x01(\fR\x06device\x12\x18\n" +
-	"\alineage\x182 \x01(\fR\alineage\x12\x16\n" +
-	"\x06newest\x183 \x01(\x04R\x06newest\x12\x18\n" +
+	"\x06device\x18\" \x01(\fR\x06device\x12)\n" +
+	"\x05known\x18e \x03(\v2\x13.stronghold.v1.MarkR\x05known\x12\x18\n" +
 	"\adurable\x185 \x01(\x04R\adurable\x12(\n" +
 	"\x04left\x18b \x01(\v2\x14.stronghold.v1.UsageR\x04left\x12\x14\n" +
 	"\x05asker\x18_ \x01(\x04R\x05asker\x12!\n" +
@@ -3645,7 +3705,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\b_messageB\b\n" +
 	"\x06_valueB\v\n" +
 	"\t_if_valueB\a\n" +
-	"\x05_keepJ\x04\b\x04\x10\x05\"\xdf\n" +
+	"\x05_keepJ\x04\b\x04\x10\x05J\x04\b2\x103J\x04\b3\x104\"\xf1\n" +
 	"\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
@@ -3688,10 +3748,15 @@ const file_stronghold_proto_rawDesc = "" +
 	"\alineage\x183 \x01(\fR\alineage\x12,\n" +
 	"\x06wanted\x18+ \x01(\v2\x14.stronghold.v1.RangeR\x06wanted\x12,\n" +
 	"\x06copied\x18, \x01(\v2\x14.stronghold.v1.RangeR\x06copied\x123\n" +
-	"\bsalvaged\x18d \x01(\v2\x17.stronghold.v1.SalvagedR\bsalvagedB\b\n" +
+	"\bsalvaged\x18d \x01(\v2\x17.stronghold.v1.SalvagedR\bsalvaged\x12\x10\n" +
+	"\x03tag\x18e \x01(\fR\x03tagB\b\n" +
 	"\x06_valueB\n" +
 	"\n" +
-	"\b_version\"\xa6\x01\n" +
+	"\b_version\"N\n" +
+	"\x04Mark\x12\x18\n" +
+	"\alineage\x18\x01 \x01(\fR\alineage\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
+	"\x03tag\x18\x03 \x01(\fR\x03tag\"\xa6\x01\n" +
 	"\bSalvaged\x12\x18\n" +
 	"\aclients\x18\x01 \x01(\x04R\aclients\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x16\n" +
@@ -3941,43 +4006,44 @@ func file_stronghold_proto_rawDescGZIP() []byte {
 }
 
 var file_stronghold_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_stronghold_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_stronghold_proto_goTypes = []any{
 	(Status)(0),          // 0: stronghold.v1.Status
 	(*Frame)(nil),        // 1: stronghold.v1.Frame
 	(*Location)(nil),     // 2: stronghold.v1.Location
 	(*Request)(nil),      // 3: stronghold.v1.Request
 	(*Response)(nil),     // 4: stronghold.v1.Response
-	(*Salvaged)(nil),     // 5: stronghold.v1.Salvaged
-	(*Damage)(nil),       // 6: stronghold.v1.Damage
-	(*Reach)(nil),        // 7: stronghold.v1.Reach
-	(*Segment)(nil),      // 8: stronghold.v1.Segment
-	(*Entry)(nil),        // 9: stronghold.v1.Entry
-	(*Stamp)(nil),        // 10: stronghold.v1.Stamp
-	(*Range)(nil),        // 11: stronghold.v1.Range
-	(*ClientInfo)(nil),   // 12: stronghold.v1.ClientInfo
-	(*VaultInfo)(nil),    // 13: stronghold.v1.VaultInfo
-	(*Peer)(nil),         // 14: stronghold.v1.Peer
-	(*Usage)(nil),        // 15: stronghold.v1.Usage
-	(*NodeStatus)(nil),   // 16: stronghold.v1.NodeStatus
-	(*Zone)(nil),         // 17: stronghold.v1.Zone
-	(*Layer)(nil),        // 18: stronghold.v1.Layer
-	(*Decision)(nil),     // 19: stronghold.v1.Decision
-	(*Ping)(nil),         // 20: stronghold.v1.Ping
-	(*SnapshotInfo)(nil), // 21: stronghold.v1.SnapshotInfo
-	(*Slot)(nil),         // 22: stronghold.v1.Slot
-	(*Proof)(nil),        // 23: stronghold.v1.Proof
-	(*Imported)(nil),     // 24: stronghold.v1.Imported
-	(*Attempt)(nil),      // 25: stronghold.v1.Attempt
-	(*ImportCounts)(nil), // 26: stronghold.v1.ImportCounts
-	(*ImportedPart)(nil), // 27: stronghold.v1.ImportedPart
-	(*LeftOut)(nil),      // 28: stronghold.v1.LeftOut
-	(*Change)(nil),       // 29: stronghold.v1.Change
-	(*Job)(nil),          // 30: stronghold.v1.Job
-	(*NewKey)(nil),       // 31: stronghold.v1.NewKey
-	(*ForeignFile)(nil),  // 32: stronghold.v1.ForeignFile
-	(*ForeignKey)(nil),   // 33: stronghold.v1.ForeignKey
-	(*Hashed)(nil),       // 34: stronghold.v1.Hashed
+	(*Mark)(nil),         // 5: stronghold.v1.Mark
+	(*Salvaged)(nil),     // 6: stronghold.v1.Salvaged
+	(*Damage)(nil),       // 7: stronghold.v1.Damage
+	(*Reach)(nil),        // 8: stronghold.v1.Reach
+	(*Segment)(nil),      // 9: stronghold.v1.Segment
+	(*Entry)(nil),        // 10: stronghold.v1.Entry
+	(*Stamp)(nil),        // 11: stronghold.v1.Stamp
+	(*Range)(nil),        // 12: stronghold.v1.Range
+	(*ClientInfo)(nil),   // 13: stronghold.v1.ClientInfo
+	(*VaultInfo)(nil),    // 14: stronghold.v1.VaultInfo
+	(*Peer)(nil),         // 15: stronghold.v1.Peer
+	(*Usage)(nil),        // 16: stronghold.v1.Usage
+	(*NodeStatus)(nil),   // 17: stronghold.v1.NodeStatus
+	(*Zone)(nil),         // 18: stronghold.v1.Zone
+	(*Layer)(nil),        // 19: stronghold.v1.Layer
+	(*Decision)(nil),     // 20: stronghold.v1.Decision
+	(*Ping)(nil),         // 21: stronghold.v1.Ping
+	(*SnapshotInfo)(nil), // 22: stronghold.v1.SnapshotInfo
+	(*Slot)(nil),         // 23: stronghold.v1.Slot
+	(*Proof)(nil),        // 24: stronghold.v1.Proof
+	(*Imported)(nil),     // 25: stronghold.v1.Imported
+	(*Attempt)(nil),      // 26: stronghold.v1.Attempt
+	(*ImportCounts)(nil), // 27: stronghold.v1.ImportCounts
+	(*ImportedPart)(nil), // 28: stronghold.v1.ImportedPart
+	(*LeftOut)(nil),      // 29: stronghold.v1.LeftOut
+	(*Change)(nil),       // 30: stronghold.v1.Change
+	(*Job)(nil),          // 31: stronghold.v1.Job
+	(*NewKey)(nil),       // 32: stronghold.v1.NewKey
+	(*ForeignFile)(nil),  // 33: stronghold.v1.ForeignFile
+	(*ForeignKey)(nil),   // 34: stronghold.v1.ForeignKey
+	(*Hashed)(nil),       // 35: stronghold.v1.Hashed
 }
 var file_stronghold_proto_depIdxs = []int32{
 	3,  // 0: stronghold.v1.Frame.request:type_name -> stronghold.v1.Request
@@ -3985,53 +4051,54 @@ var file_stronghold_proto_depIdxs = []int32{
 	2,  // 2: stronghold.v1.Request.location:type_name -> stronghold.v1.Location
 	2,  // 3: stronghold.v1.Request.target:type_name -> stronghold.v1.Location
 	2,  // 4: stronghold.v1.Request.within:type_name -> stronghold.v1.Location
-	7,  // 5: stronghold.v1.Request.reach:type_name -> stronghold.v1.Reach
-	7,  // 6: stronghold.v1.Request.except:type_name -> stronghold.v1.Reach
+	8,  // 5: stronghold.v1.Request.reach:type_name -> stronghold.v1.Reach
+	8,  // 6: stronghold.v1.Request.except:type_name -> stronghold.v1.Reach
 	3,  // 7: stronghold.v1.Request.steps:type_name -> stronghold.v1.Request
-	15, // 8: stronghold.v1.Request.left:type_name -> stronghold.v1.Usage
-	0,  // 9: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
-	9,  // 10: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
-	16, // 11: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
-	14, // 12: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
-	19, // 13: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
-	20, // 14: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
-	21, // 15: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
-	24, // 16: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
-	12, // 17: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
-	13, // 18: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
-	4,  // 19: stronghold.v1.Response.results:type_name -> stronghold.v1.Response
-	29, // 20: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
-	22, // 21: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
-	11, // 22: stronghold.v1.Response.wanted:type_name -> stronghold.v1.Range
-	11, // 23: stronghold.v1.Response.copied:type_name -> stronghold.v1.Range
-	5,  // 24: stronghold.v1.Response.salvaged:type_name -> stronghold.v1.Salvaged
-	6,  // 25: stronghold.v1.Salvaged.damage:type_name -> stronghold.v1.Damage
-	2,  // 26: stronghold.v1.Damage.client:type_name -> stronghold.v1.Location
-	8,  // 27: stronghold.v1.Reach.path:type_name -> stronghold.v1.Segment
-	2,  // 28: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
-	10, // 29: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
-	10, // 30: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
-	2,  // 31: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
-	15, // 32: stronghold.v1.Peer.usage:type_name -> stronghold.v1.Usage
-	17, // 33: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
-	18, // 34: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
-	22, // 35: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
-	25, // 36: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
-	26, // 37: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
-	27, // 38: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
-	28, // 39: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
-	2,  // 40: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
-	26, // 41: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
-	2,  // 42: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
-	32, // 43: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
-	33, // 44: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
-	31, // 45: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
-	25, // 46: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
-	47, // [47:47] is the sub-list for method output_type
-	47, // [47:47] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	5,  // 8: stronghold.v1.Request.known:type_name -> stronghold.v1.Mark
+	16, // 9: stronghold.v1.Request.left:type_name -> stronghold.v1.Usage
+	0,  // 10: stronghold.v1.Response.status:type_name -> stronghold.v1.Status
+	10, // 11: stronghold.v1.Response.entries:type_name -> stronghold.v1.Entry
+	17, // 12: stronghold.v1.Response.node:type_name -> stronghold.v1.NodeStatus
+	15, // 13: stronghold.v1.Response.peers:type_name -> stronghold.v1.Peer
+	20, // 14: stronghold.v1.Response.decision:type_name -> stronghold.v1.Decision
+	21, // 15: stronghold.v1.Response.ping:type_name -> stronghold.v1.Ping
+	22, // 16: stronghold.v1.Response.info:type_name -> stronghold.v1.SnapshotInfo
+	25, // 17: stronghold.v1.Response.imported:type_name -> stronghold.v1.Imported
+	13, // 18: stronghold.v1.Response.clients:type_name -> stronghold.v1.ClientInfo
+	14, // 19: stronghold.v1.Response.vault:type_name -> stronghold.v1.VaultInfo
+	4,  // 20: stronghold.v1.Response.results:type_name -> stronghold.v1.Response
+	30, // 21: stronghold.v1.Response.change:type_name -> stronghold.v1.Change
+	23, // 22: stronghold.v1.Response.slots:type_name -> stronghold.v1.Slot
+	12, // 23: stronghold.v1.Response.wanted:type_name -> stronghold.v1.Range
+	12, // 24: stronghold.v1.Response.copied:type_name -> stronghold.v1.Range
+	6,  // 25: stronghold.v1.Response.salvaged:type_name -> stronghold.v1.Salvaged
+	7,  // 26: stronghold.v1.Salvaged.damage:type_name -> stronghold.v1.Damage
+	2,  // 27: stronghold.v1.Damage.client:type_name -> stronghold.v1.Location
+	9,  // 28: stronghold.v1.Reach.path:type_name -> stronghold.v1.Segment
+	2,  // 29: stronghold.v1.Entry.location:type_name -> stronghold.v1.Location
+	11, // 30: stronghold.v1.Entry.created:type_name -> stronghold.v1.Stamp
+	11, // 31: stronghold.v1.Entry.changed:type_name -> stronghold.v1.Stamp
+	2,  // 32: stronghold.v1.ClientInfo.location:type_name -> stronghold.v1.Location
+	16, // 33: stronghold.v1.Peer.usage:type_name -> stronghold.v1.Usage
+	18, // 34: stronghold.v1.NodeStatus.zone:type_name -> stronghold.v1.Zone
+	19, // 35: stronghold.v1.Zone.layers:type_name -> stronghold.v1.Layer
+	23, // 36: stronghold.v1.SnapshotInfo.slots:type_name -> stronghold.v1.Slot
+	26, // 37: stronghold.v1.Imported.attempts:type_name -> stronghold.v1.Attempt
+	27, // 38: stronghold.v1.Imported.total:type_name -> stronghold.v1.ImportCounts
+	28, // 39: stronghold.v1.Imported.parts:type_name -> stronghold.v1.ImportedPart
+	29, // 40: stronghold.v1.Imported.left_out:type_name -> stronghold.v1.LeftOut
+	2,  // 41: stronghold.v1.ImportedPart.location:type_name -> stronghold.v1.Location
+	27, // 42: stronghold.v1.ImportedPart.counts:type_name -> stronghold.v1.ImportCounts
+	2,  // 43: stronghold.v1.LeftOut.location:type_name -> stronghold.v1.Location
+	33, // 44: stronghold.v1.Job.foreign:type_name -> stronghold.v1.ForeignFile
+	34, // 45: stronghold.v1.Job.foreign_key:type_name -> stronghold.v1.ForeignKey
+	32, // 46: stronghold.v1.Job.new_key:type_name -> stronghold.v1.NewKey
+	26, // 47: stronghold.v1.Hashed.attempts:type_name -> stronghold.v1.Attempt
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_stronghold_proto_init() }
@@ -4046,14 +4113,14 @@ func file_stronghold_proto_init() {
 	file_stronghold_proto_msgTypes[1].OneofWrappers = []any{}
 	file_stronghold_proto_msgTypes[2].OneofWrappers = []any{}
 	file_stronghold_proto_msgTypes[3].OneofWrappers = []any{}
-	file_stronghold_proto_msgTypes[7].OneofWrappers = []any{}
+	file_stronghold_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stronghold_proto_rawDesc), len(file_stronghold_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

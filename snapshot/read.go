@@ -17,6 +17,15 @@ type Options struct {
 	Arena  *memory.Arena
 	Device [8]byte           // written into changes from now on
 	Only   map[vault.ID]bool // load these clients and no others; nil: all
+
+	Tags map[uint64][16]byte // gets the tag behind each change whose number is in it, if the file has one
+}
+
+// tagged says which tag is behind a change.
+func (o *Options) tagged(seq uint64, tag [tagSize]byte) {
+	if _, wanted := o.Tags[seq]; wanted {
+		o.Tags[seq] = tag
+	}
 }
 
 // State is an opened snapshot.
@@ -109,10 +118,10 @@ func read(in *blocks, h *Header, mac []byte, keys *Keys, o Options) (_ *State, e
 	if err := s.newDB(o); err != nil {
 		return nil, err
 	}
-	if err := s.readBody(in, mac, o.Only); err != nil {
+	if err := s.readBody(in, mac, o); err != nil {
 		return nil, in.explain(err)
 	}
-	if err := s.readJournal(in, o.Only); err != nil {
+	if err := s.readJournal(in, o); err != nil {
 		return nil, in.explain(err)
 	}
 	return s, nil
@@ -191,7 +200,7 @@ func (in *blocks) explain(err error) error {
 }
 
 // readBody reads the index, which says what the sections are, and those that are wanted.
-func (s *State) readBody(in *blocks, mac []byte, only map[vault.ID]bool) error {
+func (s *State) readBody(in *blocks, mac []byte, o Options) error {
 	found, size, err := in.walk()
 	if err != nil {
 		return err
@@ -200,9 +209,10 @@ func (s *State) readBody(in *blocks, mac []byte, only map[vault.ID]bool) error {
 	if err := s.readIndex(in, size, mac, found); err != nil {
 		return err
 	}
+	o.tagged(s.DB.Sequence(), s.Journal.first)
 	for i := range found {
 		sec := &found[i]
-		if only != nil && !only[sec.id] {
+		if o.Only != nil && !o.Only[sec.id] {
 			s.DB.SetAway(sec.id, sec.name)
 			continue
 		}
@@ -356,16 +366,17 @@ func (s *State) readIndex(in *blocks, size int64, mac []byte, found []section) e
 
 // readJournal replays what is wanted of the journal. Of other clients it is only
 // learned whether they are there.
-func (s *State) readJournal(in *blocks, only map[vault.ID]bool) (err error) {
+func (s *State) readJournal(in *blocks, o Options) (err error) {
 	r := replayer{keys: s.Keys, file: s.Header.FileID, last: s.Journal.first, end: s.Base}
 	defer r.close()
 	r.each = func(e *entry) error {
 		c := &vault.Change{Sequence: e.sequence}
+		o.tagged(e.sequence, r.last)
 		for i := range e.parts {
 			p := &e.parts[i]
 			s.Journal.touched[p.client] = true
 			switch {
-			case only == nil || only[p.client]:
+			case o.Only == nil || o.Only[p.client]:
 				edits, err := r.edits(e, i)
 				if err != nil {
 					return err

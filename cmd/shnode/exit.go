@@ -122,6 +122,9 @@ func explain(ctx context.Context, err error, remote bool) *failure {
 	case errors.As(err, &home) && errors.Is(err, fs.ErrNotExist):
 		return &failure{exit: exitNotFound, code: "missing", message: home.Path + ": " + home.Reason,
 			hint: "put it, or a copy of it, back: peers know this node by it. The snapshot opens without it: in a new home elsewhere, `shnode snapshot restore FILE` takes it, and peers have to be told the new id"}
+	case errors.As(err, &home) && home.Damaged:
+		return &failure{exit: exitDamaged, code: "damaged", message: home.Path + ": " + home.Reason,
+			hint: "put a copy back; without state.db the home knows neither its peers nor which snapshot was its last: `shnode run` makes a new one if it is taken away"}
 	case errors.As(err, &home):
 		return failed("home", home.Path+": "+home.Reason,
 			"a home and its files belong to the user who runs shnode, with modes 0700 and 0600; config.toml holds `listen` and `[limits]`, and nothing else")
@@ -182,6 +185,10 @@ func explainStatus(e *protocol.Error, remote bool) *failure {
 	}
 	if e.Status == protocol.Status_UNAVAILABLE && e.Detail != "" {
 		f.message = e.Detail // "unavailable" adds nothing
+	}
+	if e.Status == protocol.Status_OLDER && e.Detail != "" { // it may be the newest
+		f.message = e.Detail
+		f.hint = "an older snapshot than the last would look the same; if this one is right, `shnode unlock --accept-older` opens it"
 	}
 	if remote && o.remote != "" {
 		f.hint = o.remote

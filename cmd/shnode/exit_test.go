@@ -108,6 +108,7 @@ func TestExplain(t *testing.T) {
 		{t.Context(), control.ErrOpenHome, 1, "open_home"},
 		{t.Context(), control.ErrTooLong, 1, "path_too_long"},
 		{t.Context(), &local.HomeError{Path: "config.toml", Reason: "bad"}, 1, "home"},
+		{t.Context(), &local.HomeError{Path: "state.db", Reason: "is damaged", Damaged: true}, 8, "damaged"},
 		{t.Context(), &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, 7, "not_found"},
 		{t.Context(), &fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, 1, "permission"},
 		{t.Context(), &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 1, "no_space"},

@@ -56,3 +56,25 @@ func TestTimeoutOfAFile(t *testing.T) {
 		}
 	}
 }
+
+// A state.db that was cut is named, and ends nothing in a panic.
+func TestCutState(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the password hash takes too long")
+	}
+	home, passphraseFile := testHome(t)
+	if exit, _, stderr := runHere(t.Context(), "--home", home, "init", "--cost", "17", "--passphrase-file", passphraseFile); exit != 0 {
+		t.Fatal(stderr)
+	}
+	for _, size := range []int64{9000, 0} {
+		if err := os.Truncate(filepath.Join(home, "state.db"), size); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"peer", "ls"}, {"run"}} {
+			exit, _, stderr := runHere(t.Context(), append([]string{"--home", home}, args...)...)
+			if exit != exitDamaged || !strings.Contains(stderr, "state.db: is damaged") {
+				t.Errorf("%d bytes: %v: exit %d: %s", size, args, exit, stderr)
+			}
+		}
+	}
+}

@@ -27,7 +27,7 @@ it. It says what is missing. The damaged file stays as it is. Somebody who has h
 in his hands may have taken changes out of it: look at what has come.`,
 		Example: `  shnode snapshot verify backup.stronghold --passphrase-file passphrase
   shnode snapshot verify damaged.stronghold --salvage saved.stronghold`,
-		Args:    takes(1, 1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkMaxCost(o.MaxCost); err != nil {
 				return err

@@ -45,6 +45,7 @@ func notALink(path string, err error) error {
 // It is fs.ErrNotExist to errors.Is for a file that is missing.
 type HomeError struct {
 	Path, Reason string
+	Damaged      bool // it is not as it was written
 
 	err error // nil, or what it is besides
 }

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,7 +25,7 @@ type fresh struct {
 	file  file
 	temp  string // its name until then
 	base  int64  // bytes before its journal
-	of    []byte // its lineage
+	ends  mark
 	size  int64
 	taken bool // it is the journal's now
 }
@@ -63,8 +62,8 @@ func (j *journal) folder() {
 			j.mu.Unlock()
 			err := errLocking
 			if !closing {
-				if seq := j.unmarked.Swap(0); seq != 0 {
-					j.mark(seq)
+				if end := j.unmarked.Swap(nil); end != nil {
+					j.mark(*end)
 				}
 				due := j.due.Swap(false)
 				if len(wishes) == 0 && !due {
@@ -123,6 +122,9 @@ func (j *journal) foldOnce(wishes []wish, due bool) (_ []wish, err error) {
 		return wishes, err
 	}
 	fr.base = fr.size
+	if _, err := fr.file.ReadAt(fr.ends.tag[:], fr.size-int64(len(fr.ends.tag))); err != nil { // that of the index
+		return wishes, err
+	}
 	for {
 		was := fr.size
 		if err := j.carry(fr); err != nil {
@@ -204,7 +206,7 @@ func (j *journal) pull(fr *fresh) error {
 		if err != nil {
 			return err
 		}
-		fr.of = resp.Lineage
+		fr.ends.lineage = [16]byte(resp.Lineage)
 		if err := fr.append(resp.Snapshot); err != nil {
 			return err
 		}
@@ -260,6 +262,7 @@ func (j *journal) carry(fr *fresh) error {
 	if len(b) == batchHead {
 		return nil
 	}
+	fr.ends.tag = [16]byte(b[len(b)-16:])
 	return fr.append(sealBatch(b))
 }
 
@@ -275,10 +278,9 @@ func (j *journal) adopt(fr *fresh) error {
 			return err
 		}
 	}
-	if !bytes.Equal(fr.of, j.lineage) { // after a crash it may be either
-		if err := j.remember(slices.Concat(j.lineage, fr.of), j.next-1); err != nil {
-			return err
-		}
+	fr.ends.seq = j.next - 1
+	if err := j.remember(j.ends, fr.ends); err != nil { // after a crash it may be either
+		return err
 	}
 	if err := j.keepOld(); err != nil {
 		return err
@@ -295,14 +297,15 @@ func (j *journal) adopt(fr *fresh) error {
 		err = j.tell("zone.adopt", 0)
 	}
 	j.file.Close()
-	j.file, j.size, j.room, j.lineage, fr.taken = fr.file, fr.size, 0, fr.of, true
+	j.file, j.size, j.room, j.ends, fr.taken = fr.file, fr.size, 0, fr.ends, true
 	j.foldAt.Store(foldSize(fr.base))
 	if err != nil {
+		j.either.Store(true)
 		j.zone.Close() // it would go on with the journal of a file that is gone
 		return err
 	}
 	j.marked = time.Now()
-	j.mark(j.next - 1)
+	j.mark(j.ends)
 	return nil
 }
 

@@ -34,10 +34,11 @@ type journal struct {
 	log  *slog.Logger
 
 	// What is remembered outside of the file: the newest state in it.
-	remember func(lineage []byte, seq uint64) error
-	lineage  []byte
-	marked   time.Time     // when it was last written, or begun to be; with writing
-	unmarked atomic.Uint64 // the number to write; 0: none
+	remember func(...mark) error
+	ends     mark                 // where the file does; with writing
+	marked   time.Time            // when it was last remembered, or begun to be; with writing
+	unmarked atomic.Pointer[mark] // what to remember; nil: nothing
+	either   atomic.Bool          // after a power cut it may be the file before: both ends stay remembered
 
 	saved atomic.Int64 // when the last change reached the disk, ms since the Unix epoch
 	syncs atomic.Int64 // how often changes reached it
@@ -84,7 +85,7 @@ type journal struct {
 // newJournal goes on with the file f that the zone has opened.
 func (s *Stronghold) newJournal(zone *handle, f file, opened *protocol.Response) *journal {
 	j := &journal{zone: zone, running: &s.running, disk: s.disk, file: f, path: s.path(vaultFile), log: s.log, keep: s.settings.Keep,
-		remember: s.remember, lineage: opened.Lineage, marked: time.Now(),
+		remember: s.remember, ends: markOf(opened), marked: time.Now(),
 		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, written: opened.Change.GetSequence(), waiting: map[uint64]*change{},
 		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), behind: make(chan struct{}, 1),
 		done: make(chan struct{}), folded: make(chan struct{}), followed: make(chan struct{})}
@@ -176,7 +177,7 @@ func (j *journal) close() {
 	for _, ch := range j.resting {
 		ch.answer(refuseEnded())
 	}
-	j.mark(j.next - 1)
+	j.mark(j.ends)
 	if j.room > j.size {
 		if err := j.giveUpRoom(); err != nil {
 			j.log.Warn("snapshot file not shortened", "error", err)
@@ -187,10 +188,13 @@ func (j *journal) close() {
 	}
 }
 
-// mark remembers outside of the file that it ends with this change, which is on
-// the disk. That it may fail costs notice of an older file, and nothing else.
-func (j *journal) mark(seq uint64) {
-	if err := j.remember(j.lineage, seq); err != nil {
+// mark remembers outside of the file where it ends. That it may fail costs notice of an
+// older file, and nothing else.
+func (j *journal) mark(end mark) {
+	if j.either.Load() {
+		return
+	}
+	if err := j.remember(end); err != nil {
 		j.log.Error("newest state not remembered", "error", err)
 	}
 }

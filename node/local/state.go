@@ -1,10 +1,10 @@
 package local
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/stronghold-go/stronghold/protocol"
@@ -22,26 +22,41 @@ type state struct {
 var (
 	metaBucket  = []byte("meta")
 	deviceKey   = []byte("device")
-	newestKey   = []byte("newest")       // the last change that was written: its number, and the file's lineage
+	marksKey    = []byte("marks")        // where the file ends that was written last: lineage, number of the change, tag
 	policyKey   = []byte("policy")       // SHA-256 of the text that was applied
 	namesBucket = []byte("policy-names") // what the names in it meant: name → peer id
 	peersBucket = []byte("peers")        // name → protocol.Peer
 	usageBucket = []byte("usage")        // peer id → protocol.Usage
 )
 
-func openState(path string) (*state, error) {
+func openState(path string) (_ *state, err error) {
+	if err := checkDB(path); err != nil {
+		return nil, err
+	}
+	var db *bbolt.DB
+	defer func() {
+		if recover() != nil { // bbolt's, of a page that is not what it should be
+			if err = damagedDB(path); db != nil {
+				db.Close()
+			}
+		}
+	}()
 	// Another node holds the lock for as long as it runs: waiting does not help.
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 50 * time.Millisecond})
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 50 * time.Millisecond})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, ErrInUse
 	}
 	if err != nil {
-		return nil, &HomeError{Path: path, Reason: err.Error()}
+		return nil, &HomeError{Path: path, Reason: err.Error(), Damaged: errors.Is(err, bolterrors.ErrInvalid) || errors.Is(err, bolterrors.ErrChecksum)}
 	}
 	st := &state{DB: db}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		for _, name := range [][]byte{metaBucket, namesBucket, peersBucket, usageBucket} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			b, err := tx.CreateBucketIfNotExists(name)
+			if err == nil { // it is read wholly before anything depends on it
+				err = b.ForEach(func(_, _ []byte) error { return nil })
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -59,25 +74,44 @@ func openState(path string) (*state, error) {
 	return st, nil
 }
 
-// newest is what setNewest was told last; no lineage: nothing was ever written.
-func (st *state) newest() (lineage []byte, seq uint64) {
+// mark is where a file ends that was written here.
+type mark struct {
+	lineage, tag [16]byte
+	seq          uint64
+}
+
+// markOf is where a file ends that the zone has opened.
+func markOf(opened *protocol.Response) mark {
+	return mark{[16]byte(opened.Lineage), [16]byte(opened.Tag), opened.Change.GetSequence()}
+}
+
+const markSize = 16 + 16 + 8
+
+// marks are what setMarks was told last; none: nothing was ever written here.
+func (st *state) marks() (marks []mark) {
 	st.View(func(tx *bbolt.Tx) error {
-		if b := tx.Bucket(metaBucket).Get(newestKey); len(b) > 8 {
-			seq, lineage = binary.BigEndian.Uint64(b), bytes.Clone(b[8:])
+		for b := range slices.Chunk(tx.Bucket(metaBucket).Get(marksKey), markSize) {
+			if len(b) == markSize {
+				marks = append(marks, mark{[16]byte(b), [16]byte(b[16:]), binary.BigEndian.Uint64(b[32:])})
+			}
 		}
 		return nil
 	})
-	return lineage, seq
+	return marks
 }
 
-// setNewest remembers that a file of this lineage ends with this change, or a
-// later one. While a file takes another's place there are two lineages, joined.
-func (st *state) setNewest(lineage []byte, seq uint64) error {
-	if known, last := st.newest(); last == seq && bytes.Equal(known, lineage) {
+// setMarks remembers where the file ends. While another takes its place there are two:
+// after a crash it may be either.
+func (st *state) setMarks(marks ...mark) error {
+	if slices.Equal(st.marks(), marks) {
 		return nil
 	}
-	b := append(binary.BigEndian.AppendUint64(nil, seq), lineage...)
-	return st.Update(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(newestKey, b) })
+	var b []byte
+	for _, m := range marks {
+		b = append(append(b, m.lineage[:]...), m.tag[:]...)
+		b = binary.BigEndian.AppendUint64(b, m.seq)
+	}
+	return st.Update(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(marksKey, b) })
 }
 
 func (st *state) peers() (list []*protocol.Peer, err error) {

@@ -320,10 +320,10 @@ func (s *Stronghold) Saw(peer string, networks []string) {
 	s.usages.dirty[peer] = true
 }
 
-// remember remembers outside of the file which change it ends with, and what peers have
-// made up to then.
-func (s *Stronghold) remember(lineage []byte, seq uint64) error {
-	if err := s.state.setNewest(lineage, seq); err != nil {
+// remember remembers outside of the file where it ends, and what peers have made up to
+// then.
+func (s *Stronghold) remember(marks ...mark) error {
+	if err := s.state.setMarks(marks...); err != nil {
 		return err
 	}
 	return s.state.setUsage(s.usages.changed())

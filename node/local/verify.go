@@ -21,7 +21,7 @@ type Verified struct {
 	Length    int64  // of both; what is behind them was cut short, or is room for more
 	Recovered bool   // it was
 	Changes   uint64 // number of the last change
-	lineage   []byte
+	mark      mark
 
 	Salvaged *protocol.Salvaged // what could be had of a damaged file; nil if nobody asked for that
 }
@@ -95,7 +95,7 @@ func (s *Stronghold) verify(ctx context.Context, f *os.File, secret []byte, o pr
 		}
 	}
 	return &Verified{Salvaged: opened.Salvaged, Size: st.Size(), Base: int64(opened.Base), Length: int64(opened.Length), Recovered: opened.Recovered,
-		Changes: opened.Change.GetSequence(), lineage: opened.Lineage}, nil
+		Changes: opened.Change.GetSequence(), mark: markOf(opened)}, nil
 }
 
 // give writes the state of a zone as a new file.
@@ -182,8 +182,8 @@ func Restore(ctx context.Context, cfg Config, path string, o RestoreOptions) (_ 
 // putInPlace puts a verified file in the place of the home's, which it keeps.
 func (s *Stronghold) putInPlace(temp string, v *Verified) (replaced string, err error) {
 	vault := s.path(vaultFile)
-	if known, newest := s.state.newest(); known != nil { // after a crash it may be either file
-		if err := s.state.setNewest(append(known[:16:16], v.lineage...), min(newest, v.Changes)); err != nil {
+	if known := s.state.marks(); len(known) > 0 { // after a crash it may be either file
+		if err := s.state.setMarks(append(known[:1:1], v.mark)...); err != nil {
 			return "", err
 		}
 	}
@@ -200,5 +200,5 @@ func (s *Stronghold) putInPlace(temp string, v *Verified) (replaced string, err 
 	if err := s.disk.SyncFolder(filepath.Dir(vault)); err != nil {
 		return "", err
 	}
-	return replaced, s.state.setNewest(v.lineage, v.Changes)
+	return replaced, s.state.setMarks(v.mark)
 }

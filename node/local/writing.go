@@ -141,6 +141,7 @@ func (j *journal) append(batch []*change) error {
 		return err
 	}
 	last := batch[len(batch)-1].seq
+	j.ends.seq, j.ends.tag = last, [16]byte(b[len(b)-17:]) // the batch ends with a byte behind its last entry
 	j.size += int64(len(b))
 	j.next = last + 1
 	now := time.Now()
@@ -148,7 +149,8 @@ func (j *journal) append(batch []*change) error {
 	j.syncs.Add(1)
 	if now.Sub(j.marked) > markEvery {
 		j.marked = now
-		j.unmarked.Store(last)
+		end := j.ends
+		j.unmarked.Store(&end)
 		kick(j.grown)
 	}
 	if j.size > j.foldAt.Load() {

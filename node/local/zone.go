@@ -297,7 +297,10 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	j := s.newJournal(zone, file, resp)
 	err = j.settle(int64(resp.Last))
 	if err == nil {
-		err = s.state.setNewest(resp.Lineage, resp.Change.GetSequence())
+		if len(s.state.marks()) == 0 && resp.Change.GetSequence() > 0 {
+			s.log.Warn("nothing was remembered of what was written last in this home; if the snapshot is an older one, nothing shows it", "changes", resp.Change.GetSequence())
+		}
+		err = s.state.setMarks(markOf(resp))
 	}
 	if err != nil {
 		file.Close()
@@ -398,8 +401,10 @@ func (s *Stronghold) bring(ctx context.Context, zone *handle, unlock *protocol.R
 	// The secret was sealed for node.unlock: the zone opens it as what it was asked for.
 	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: s.state.device[:], Within: unlock.Within, Cost: unlock.Cost, Salvage: salvage}
 	s.settings.Limits.put(req)
-	if s.state.DB != nil && !unlock.AcceptOlder {
-		req.Lineage, req.Newest = s.state.newest()
+	if req.AcceptOlder = unlock.AcceptOlder; !req.AcceptOlder {
+		for _, m := range s.state.marks() {
+			req.Known = append(req.Known, &protocol.Mark{Lineage: m.lineage[:], Sequence: m.seq, Tag: m.tag[:]})
+		}
 	}
 	wanted := &protocol.Range{Bytes: openSize}
 	for {

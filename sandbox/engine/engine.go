@@ -246,6 +246,7 @@ var (
 	errBusy        = errors.New("engine: busy")
 	errFull        = errors.New("engine: full")
 	errOlder       = errors.New("engine: older than what is known")
+	errUnknown     = errors.New("engine: nothing is known of what was written last")
 )
 
 // refuse is the one place where an error becomes a status.
@@ -318,6 +319,8 @@ func refuse(err error) *protocol.Response {
 		return protocol.Refuse(protocol.Status_NO_SPACE, "")
 	case errors.Is(err, errOlder):
 		return protocol.Refuse(protocol.Status_OLDER, "")
+	case errors.Is(err, errUnknown):
+		return protocol.Refuse(protocol.Status_OLDER, "it is not known what was written last in this home: its state.db is new, or of another")
 	case errors.Is(err, snapshot.ErrNotASnapshot):
 		return protocol.Refuse(protocol.Status_NOT_A_SNAPSHOT, "")
 	case errors.As(err, &version):

@@ -55,20 +55,22 @@ type opening struct {
 	salvage bool
 	damage  []snapshot.Damage // that was found then
 
-	lineage []byte // what the node knows: the file must be of it, unless it is empty,
-	newest  uint64 // and hold this change
+	known  []*protocol.Mark    // what the node knows: one of these must be in the file
+	anyAge bool                // it need not
+	tags   map[uint64][16]byte // that the file has behind the changes in known
 }
 
 // older says whether the file is not, or not any more, what the node wrote last.
 func (o *opening) older(lineage []byte) bool {
-	if len(o.lineage) == 0 {
+	if o.anyAge {
 		return false
 	}
-	known := false
-	for l := range slices.Chunk(o.lineage, snapshot.LineageSize) {
-		known = known || bytes.Equal(l, lineage)
+	if len(o.known) == 0 { // nothing was written here: then it is as it was made
+		return o.state.DB.Sequence() > 0
 	}
-	return !known || o.state.DB.Sequence() < o.newest
+	return !slices.ContainsFunc(o.known, func(m *protocol.Mark) bool {
+		return bytes.Equal(m.Lineage, lineage) && o.state.DB.Sequence() >= m.Sequence && o.tags[m.Sequence] == [16]byte(m.Tag)
+	})
 }
 
 func (e *Engine) open(req *protocol.Request) (*protocol.Response, error) {
@@ -106,7 +108,9 @@ func (e *Engine) take() (*protocol.Response, error) {
 	}
 	lineage, err := o.state.Keys.Lineage()
 	if err == nil && o.older(lineage) {
-		err = errOlder
+		if err = errOlder; len(o.known) == 0 {
+			err = errUnknown
+		}
 	}
 	for id := range o.only {
 		if err == nil && !o.state.DB.HasClient(id) {
@@ -126,13 +130,14 @@ func (e *Engine) take() (*protocol.Response, error) {
 	e.frugal()
 	e.mu.Unlock()
 	debug.FreeOSMemory() // reading it took as much again
+	tag := o.state.Journal.Tag()
 	var salvaged *protocol.Salvaged
 	if o.salvage {
 		if salvaged, err = o.salvaged(); err != nil {
 			return nil, err
 		}
 	}
-	return &protocol.Response{Salvaged: salvaged, Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Lineage: lineage, Recovered: o.state.Recovered,
+	return &protocol.Response{Salvaged: salvaged, Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Lineage: lineage, Tag: tag[:], Recovered: o.state.Recovered,
 		Change: &protocol.Change{Sequence: o.state.DB.Sequence()}}, nil
 }
 
@@ -177,14 +182,17 @@ func (e *Engine) begin(req *protocol.Request) (*protocol.Response, error) {
 
 // read starts to read a snapshot whose keys are known.
 func (e *Engine) read(keys *snapshot.Keys, req *protocol.Request) {
-	o := &opening{limits: limitsOf(req), lineage: req.Lineage, newest: req.Newest, salvage: req.Salvage}
+	o := &opening{limits: limitsOf(req), known: req.Known, anyAge: req.AcceptOlder, tags: map[uint64][16]byte{}, salvage: req.Salvage}
+	for _, m := range req.Known {
+		o.tags[m.Sequence] = [16]byte{}
+	}
 	if req.Within != nil {
 		o.only = map[vault.ID]bool{}
 		for _, l := range req.Within {
 			o.only[place(l).Client] = true
 		}
 	}
-	options := snapshot.Options{Arena: e.arena, Only: o.only}
+	options := snapshot.Options{Arena: e.arena, Only: o.only, Tags: o.tags}
 	copy(options.Device[:], req.Device)
 	o.exchange = converse(part{req.Snapshot, !req.More}, func(x *exchange) (err error) {
 		used := false

@@ -82,7 +82,7 @@ func TestOpenInParts(t *testing.T) {
 	// Empty parts are parts, and the end may come alone.
 	e = newEngine(t)
 	unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
-	ok(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: []byte("a device"), Snapshot: file[:len(file)-100], More: true})
+	ok(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", AcceptOlder: true, Secret: unlock.Secret, Device: []byte("a device"), Snapshot: file[:len(file)-100], More: true})
 	ok(t, e, &protocol.Request{Operation: "zone.open", More: true})
 	ok(t, e, &protocol.Request{Operation: "zone.open", Snapshot: file[len(file)-100:], More: true})
 	ok(t, e, &protocol.Request{Operation: "zone.open"})
@@ -141,13 +141,13 @@ func TestOpenBegunAnew(t *testing.T) {
 		}
 		unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
 		if _, _, err := snapshot.ReadHeader(bytes.NewReader(file[:n])); err != nil {
-			resp := ask(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Snapshot: file[:n], More: true})
+			resp := ask(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", AcceptOlder: true, Secret: unlock.Secret, Snapshot: file[:n], More: true})
 			if resp.Status == protocol.Status_OK {
 				t.Errorf("a first part of %d bytes, which is less than the header", n)
 			}
 			continue
 		}
-		resp := ask(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Snapshot: file[:n], More: true})
+		resp := ask(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", AcceptOlder: true, Secret: unlock.Secret, Snapshot: file[:n], More: true})
 		want(t, resp, protocol.Status_OK)
 	}
 	want(t, bring(t, e, file, passphrase, 100), protocol.Status_OK)

@@ -200,7 +200,7 @@ func sealFor(t testing.TB, e *Engine, req *protocol.Request, secret string) *pro
 func bring(t testing.TB, e *Engine, file []byte, passphrase string, size int) *protocol.Response {
 	t.Helper()
 	unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
-	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: []byte("a device")}
+	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", AcceptOlder: true, Secret: unlock.Secret, Device: []byte("a device")}
 	at := 0
 	for first := max(size, 1<<13); ; first = 0 { // the first part holds the header
 		n := min(max(size, first), len(file)-at)

@@ -367,7 +367,7 @@ func (d *disk) reopen(some ...string) {
 		d.t.Fatal(err)
 	}
 	unlock := sealFor(d.t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
-	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: []byte("a device"), HashKey: d.hasher.inbox.public()}
+	req := &protocol.Request{Id: unlock.Id, Operation: "zone.open", AcceptOlder: true, Secret: unlock.Secret, Device: []byte("a device"), HashKey: d.hasher.inbox.public()}
 	part := d.file[:min(PartSize, len(d.file))]
 	req.Snapshot, req.More = part, len(part) < len(d.file)
 	for _, c := range some {

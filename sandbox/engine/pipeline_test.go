@@ -298,7 +298,7 @@ func TestLimits(t *testing.T) {
 	file = append(file, inBatch(do(t, e, generate(t, "c/v/there already")).Change.Entry)...)
 	e = newEngine(t)
 	unlock := sealFor(t, e, &protocol.Request{Operation: "node.unlock"}, passphrase)
-	ok(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", Secret: unlock.Secret, Device: []byte("a device"), Snapshot: file,
+	ok(t, e, &protocol.Request{Id: unlock.Id, Operation: "zone.open", AcceptOlder: true, Secret: unlock.Secret, Device: []byte("a device"), Snapshot: file,
 		MaxRecordBytes: 40, MaxRecords: 2, MaxPathBytes: 20, MaxStoreBytes: 10, MaxStoreValues: 2})
 	over := func(detail string, req *protocol.Request) {
 		t.Helper()
