@@ -366,13 +366,15 @@ func (h *hunt) search(when string) {
 			t.Errorf("%s: in the memory of %s: %d hits: %s", when, who, len(found), strings.Join(found[:min(20, len(found))], "\n"))
 		}
 	}
-	report("the node", scan(t, h.p.cmd.Process.Pid, h.secrets))
 	if !h.root {
-		if _, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", h.zone)); !errors.Is(err, os.ErrPermission) {
-			t.Errorf("the memory of the zone is open to its user: %v", err)
+		for who, pid := range map[string]int{"node": h.p.cmd.Process.Pid, "zone": h.zone} {
+			if _, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid)); !errors.Is(err, os.ErrPermission) {
+				t.Errorf("the memory of the %s is open to its user: %v", who, err)
+			}
 		}
 		return
 	}
+	report("the node", scan(t, h.p.cmd.Process.Pid, h.secrets))
 	report("the zone", scan(t, h.zone, h.secrets))
 	t.Logf("%s: %d fragments, %d signatures", when, len(h.secrets.pieces), h.signed.Load())
 }

@@ -141,6 +141,7 @@ func TestPostureOfANode(t *testing.T) {
 
 	if !root {
 		z.wantClosed()
+		node.wantClosed()
 		return
 	}
 	environ := strings.Split(strings.TrimSuffix(z.read("environ"), "\x00"), "\x00")

@@ -34,6 +34,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 // run is the whole program, but for the end of the process.
 func run(args []string) int {
+	hide()
 	memory.RaiseLimit() // before memguard takes what it needs
 	defer memguard.Purge()
 	ctx, stop := untilInterrupted()
