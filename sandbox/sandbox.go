@@ -9,8 +9,8 @@
 // processes know, agreed before anything else.
 //
 // Which of the layers are active is in [Status]: the required ones, or Start fails; the others as far as the system
-// gives them. Builds with the race detector or with cgo, whose runtimes make system calls of their own choice, run
-// without the filter and say so, and systems other than Linux have few of the layers.
+// gives them. Builds with the race detector run without the filter and say so; in builds with cgo it lets a few calls
+// more through, and Landlock is missing. Systems other than Linux have few of the layers.
 //
 // The zone's handler cannot open files, look up names, read the clock's zone, start programs or write logs. It has
 // memory, threads, time and randomness. A panic of it answers the one request with [ErrPanicked], without the panic's
