@@ -260,7 +260,7 @@ var Operations = []Operation{
 			{Name: "salvage", Doc: "with the first part: open what can be had of a damaged file, and say what is missing"},
 			{Name: "accept_older", Doc: "open it whatever the node knows"},
 			{Name: "known", Doc: "else refuse a file that has none of these in it, or, if there are none, that has been changed"}, hashKey},
-		Out: []string{"length", "base", "last", "lineage", "tag", "recovered", "change", "job", "wanted", "salvaged"}},
+		Out: []string{"length", "base", "last", "lineage", "tag", "latest_ms", "recovered", "change", "job", "wanted", "salvaged"}},
 	{Name: "zone.stage", Door: DoorZone, Doc: "do several requests that change something, each as if it came by itself",
 		In: []Field{{Name: "steps", Required: true}}, Out: []string{"results"}},
 }

@@ -104,5 +104,5 @@ func presentAnswer(r *Response) bool {
 	return len(r.Entries) > 0 || r.Node != nil || len(r.Peers) > 0 || r.Text != "" || r.Decision != nil || r.Ping != nil ||
 		r.Info != nil || r.Imported != nil || len(r.Snapshot) > 0 || r.More || len(r.Wrapped) > 0 || len(r.Clients) > 0 || r.Unloaded ||
 		r.Vault != nil || r.Length != 0 || r.Base != 0 || r.Recovered || len(r.Job) > 0 || len(r.Hashed) > 0 || r.Last != 0 ||
-		len(r.Slots) > 0 || len(r.Lineage) > 0 || r.Wanted != nil || r.Copied != nil || r.Salvaged != nil || len(r.Tag) > 0
+		len(r.Slots) > 0 || len(r.Lineage) > 0 || r.Wanted != nil || r.Copied != nil || r.Salvaged != nil || len(r.Tag) > 0 || r.LatestMs != 0
 }

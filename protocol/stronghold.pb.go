@@ -946,7 +946,8 @@ type Response struct {
 	Wanted        *Range    `protobuf:"bytes,43,opt,name=wanted,proto3" json:"wanted,omitempty"`   // of the present file: what the next request is to bring
 	Copied        *Range    `protobuf:"bytes,44,opt,name=copied,proto3" json:"copied,omitempty"`   // of the present file: what is to follow in the new one
 	Salvaged      *Salvaged `protobuf:"bytes,100,opt,name=salvaged,proto3" json:"salvaged,omitempty"`
-	Tag           []byte    `protobuf:"bytes,101,opt,name=tag,proto3" json:"tag,omitempty"` // of the file's last entry, or of its index: 16 bytes
+	Tag           []byte    `protobuf:"bytes,101,opt,name=tag,proto3" json:"tag,omitempty"`                            // of the file's last entry, or of its index: 16 bytes
+	LatestMs      uint64    `protobuf:"varint,102,opt,name=latest_ms,json=latestMs,proto3" json:"latest_ms,omitempty"` // when the latest change in the file was made, since the Unix epoch; 0: not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1259,6 +1260,13 @@ func (x *Response) GetTag() []byte {
 		return x.Tag
 	}
 	return nil
+}
+
+func (x *Response) GetLatestMs() uint64 {
+	if x != nil {
+		return x.LatestMs
+	}
+	return 0
 }
 
 // Mark is where a file ends that the node has written.
@@ -3705,8 +3713,7 @@ const file_stronghold_proto_rawDesc = "" +
 	"\b_messageB\b\n" +
 	"\x06_valueB\v\n" +
 	"\t_if_valueB\a\n" +
-	"\x05_keepJ\x04\b\x04\x10\x05J\x04\b2\x103J\x04\b3\x104\"\xf1\n" +
-	"\n" +
+	"\x05_keepJ\x04\b\x04\x10\x05J\x04\b2\x103J\x04\b3\x104\"\x8e\v\n" +
 	"\bResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.stronghold.v1.StatusR\x06status\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x16\n" +
@@ -3749,7 +3756,8 @@ const file_stronghold_proto_rawDesc = "" +
 	"\x06wanted\x18+ \x01(\v2\x14.stronghold.v1.RangeR\x06wanted\x12,\n" +
 	"\x06copied\x18, \x01(\v2\x14.stronghold.v1.RangeR\x06copied\x123\n" +
 	"\bsalvaged\x18d \x01(\v2\x17.stronghold.v1.SalvagedR\bsalvaged\x12\x10\n" +
-	"\x03tag\x18e \x01(\fR\x03tagB\b\n" +
+	"\x03tag\x18e \x01(\fR\x03tag\x12\x1b\n" +
+	"\tlatest_ms\x18f \x01(\x04R\blatestMsB\b\n" +
 	"\x06_valueB\n" +
 	"\n" +
 	"\b_version\"N\n" +

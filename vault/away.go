@@ -78,6 +78,7 @@ func (tx *Tx) reach(id ID) error {
 func (db *DB) Take(from *DB) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	db.saw(Stamp{UnixMilli: from.Latest()})
 	from.clients.Scan(func(it item[*client]) bool {
 		db.away.Delete(item[[]byte]{id: it.id})
 		db.clients.Set(it)

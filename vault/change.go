@@ -76,7 +76,7 @@ func (db *DB) Stage(f func(*Tx) error) (*Change, error) {
 func (db *DB) prepare(f func(*Tx) error) (*Tx, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
-	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.now().UnixMilli(), Device: db.device, Sequence: db.seq + 1}}
+	tx := &Tx{db: db, stamp: Stamp{UnixMilli: db.Now().UnixMilli(), Device: db.device, Sequence: db.seq + 1}}
 	return tx, f(tx)
 }
 
@@ -174,6 +174,7 @@ func (db *DB) put(e *Edit) {
 		c.name, c.heard = e.ClientName, false
 	}
 	if e.Item != nil {
+		db.saw(e.Item.Changed)
 		db.putItem(e.Client, c, e.Item)
 		return
 	}
@@ -193,6 +194,9 @@ func (db *DB) put(e *Edit) {
 				db.number(v, path)
 			}
 		}
+	}
+	if e.Record != nil {
+		db.saw(e.Record.Changed)
 	}
 	if r := e.Record; r != nil && !(r.Counter && r.Number < from) {
 		old, replaced := v.records.set(r)

@@ -101,7 +101,7 @@ func (db *DB) items(clientID ID, q *ItemQuery, in span, page *ItemPage) (end boo
 	if !ok {
 		return true, db.absent(clientID)
 	}
-	now, looks := db.now().UnixMilli(), stride
+	now, looks := db.Now().UnixMilli(), stride
 	from := in.from
 	if bytes.Compare(page.Next, from) > 0 {
 		from = page.Next

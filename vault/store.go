@@ -93,7 +93,7 @@ func (db *DB) Get(clientID ID, key []byte) (*Item, error) {
 		return nil, db.absent(clientID)
 	}
 	it, ok := c.store.Get(&Item{Key: key})
-	if !ok || it.expired(db.now().UnixMilli()) {
+	if !ok || it.expired(db.Now().UnixMilli()) {
 		return nil, ErrNotFound
 	}
 	return it, nil
@@ -112,7 +112,7 @@ func (db *DB) Expires() (at int64, ok bool) {
 func (db *DB) Sweep() (n int) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	now := db.now().UnixMilli()
+	now := db.Now().UnixMilli()
 	for {
 		e, ok := db.expiries.Min()
 		if !ok || e.at > now {

@@ -73,6 +73,8 @@ type shared struct {
 	live     int                   // records that are not revoked
 	tombs    int                   // records that are
 
+	latest atomic.Int64 // when the latest change was made, ms since the Unix epoch
+
 	losses atomic.Uint64 // places that lost what was there
 	wiping atomic.Int64  // pieces that are still to be overwritten
 	wiped  chan struct{}

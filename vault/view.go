@@ -109,6 +109,7 @@ func (db *DB) Load(c ClientView, v VaultView) (add func(*Record)) {
 	into.next, into.keep = v.Next, v.Keep
 	return func(r *Record) {
 		into.records.load(r)
+		db.saw(r.Changed)
 		db.count(into, r.Revoked, 1)
 	}
 }

@@ -18,6 +18,7 @@ import (
 const (
 	zoneName     = "engine" // what sandbox/engine/zone registers
 	zoneTimeout  = 2 * time.Minute
+	clockSlack   = time.Minute      // a clock that is behind by more is told of
 	lockGrace    = 3 * time.Second  // changes under way may take this long when it is locked
 	stableAfter  = time.Minute      // a zone that lived this long did not crash at its start
 	longestPause = 30 * time.Second // between two starts of a zone that keeps ending
@@ -293,6 +294,9 @@ func (s *Stronghold) unlock(ctx context.Context, req *protocol.Request) (*protoc
 	}
 	if resp.Recovered {
 		s.log.Warn("snapshot was cut short; going on with the state before", "bytes", resp.Length)
+	}
+	if behind := time.Until(time.UnixMilli(int64(min(resp.LatestMs, math.MaxInt64)))); behind > clockSlack {
+		s.log.Warn("the clock is behind the latest change in the snapshot, whose time holds until then", "behind", behind.Round(time.Second).String())
 	}
 	j := s.newJournal(zone, file, resp)
 	err = j.settle(int64(resp.Last))

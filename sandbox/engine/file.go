@@ -137,7 +137,7 @@ func (e *Engine) take() (*protocol.Response, error) {
 			return nil, err
 		}
 	}
-	return &protocol.Response{Salvaged: salvaged, Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Lineage: lineage, Tag: tag[:], Recovered: o.state.Recovered,
+	return &protocol.Response{Salvaged: salvaged, Length: uint64(o.state.Length), Base: uint64(o.state.Base), Last: uint64(o.state.Last), Lineage: lineage, Tag: tag[:], LatestMs: uint64(max(0, o.state.DB.Latest())), Recovered: o.state.Recovered,
 		Change: &protocol.Change{Sequence: o.state.DB.Sequence()}}, nil
 }
 

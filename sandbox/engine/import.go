@@ -88,7 +88,7 @@ func (e *Engine) opened(req *protocol.Request, file []byte, h *protocol.Hashed) 
 	if err != nil {
 		return nil, err
 	}
-	im := importing{overwrite: req.Overwrite, skip: req.SkipLarge, now: time.Now(), report: &protocol.Imported{
+	im := importing{overwrite: req.Overwrite, skip: req.SkipLarge, now: e.state.DB.Now(), report: &protocol.Imported{
 		Version: info.Version.String(), WorkFactor: uint32(info.WorkFactor), Attempts: h.Attempts, Total: new(protocol.ImportCounts)}}
 	if err := im.plan(state); err != nil {
 		return nil, err
