@@ -336,6 +336,9 @@ func (s *suite) testFields(t *testing.T) {
 			case k < 0, op.In[k].Inner && s.door != protocol.DoorZone, op.In[k].Local && s.door == protocol.DoorPeer:
 				req := s.sample(t, op)
 				s.set(t, req, &protocol.Field{Name: name})
+				if name == "after" {
+					req.After = make([]byte, 72)
+				}
 				if name == "durable" {
 					req.Durable = 1 << 60 // a zone takes what it has staged with any operation
 				}
