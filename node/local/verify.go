@@ -168,7 +168,7 @@ func Restore(ctx context.Context, cfg Config, path string, o RestoreOptions) (_ 
 	if _, err := to.Seek(0, io.SeekStart); err != nil {
 		return nil, "", err
 	}
-	v, err := s.verify(ctx, to, o.Secret, protocol.UnlockOptions{AcceptOlder: o.AcceptOlder, MaxCost: o.MaxCost}, nil)
+	v, err := s.verify(ctx, to, o.Secret, protocol.UnlockOptions{AcceptOlder: o.AcceptOlder || len(s.state.marks()) == 0, MaxCost: o.MaxCost}, nil) // a new home takes what it is given
 	if v != nil {
 		v.Salvaged = salvaged
 	}
