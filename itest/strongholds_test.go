@@ -267,10 +267,16 @@ type peerNode struct {
 	node *node.Node
 }
 
-// newNode starts a node on loopback.
-func newNode(t testing.TB) *peerNode {
+// newNode starts a node on loopback, with settings if there are any.
+func newNode(t testing.TB, settings ...string) *peerNode {
 	t.Helper()
-	s, err := local.Open(t.Context(), local.Config{Home: newHome(t)})
+	home := newHome(t)
+	for _, text := range settings {
+		if err := os.WriteFile(filepath.Join(home, "config.toml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := local.Open(t.Context(), local.Config{Home: home})
 	if err != nil {
 		t.Fatal(err)
 	}
