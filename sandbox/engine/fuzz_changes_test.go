@@ -29,7 +29,7 @@ func (d *draws) Uint64() uint64 {
 }
 
 // ground is what all runs begin with: keys without a password, and an empty file.
-var ground = sync.OnceValues(func() (*memory.Arena, func() (*snapshot.Keys, []byte)) {
+var ground = sync.OnceValues(func() (*memory.Arena, func() (root, file []byte)) {
 	must := func(err error) {
 		if err != nil {
 			panic(err)
@@ -47,18 +47,20 @@ var ground = sync.OnceValues(func() (*memory.Arena, func() (*snapshot.Keys, []by
 	must(err)
 	h, err = keys.Wrap(h)
 	must(err)
+	root, err := h.Open([]byte(identity), 1)
+	must(err)
 	var file bytes.Buffer
 	j, err := snapshot.Write(&file, keys, h, vault.New(arena, nil, [8]byte{}).Freeze(), nil)
 	must(err)
 	j.Close()
-	return arena, func() (*snapshot.Keys, []byte) { return keys, slices.Clone(file.Bytes()) }
+	return arena, func() ([]byte, []byte) { return root, slices.Clone(file.Bytes()) }
 })
 
 // story is an engine and its file, and a node that writes it when the input says so.
 type story struct {
 	t    *testing.T
 	r    *rand.Rand
-	keys *snapshot.Keys
+	root []byte
 	e    *Engine
 	file []byte
 	next uint64   // number of the change that is written next
@@ -84,7 +86,7 @@ func (s *story) open() {
 func (s *story) read() *snapshot.State {
 	s.t.Helper()
 	arena, _ := ground()
-	state, err := snapshot.Read(bytes.NewReader(s.file), func(*snapshot.Header) (*snapshot.Keys, error) { return s.keys.Copy() }, snapshot.Options{Arena: arena})
+	state, err := snapshot.Read(bytes.NewReader(s.file), func(*snapshot.Header) (*snapshot.Keys, error) { return snapshot.KeysOf(arena, s.root) }, snapshot.Options{Arena: arena})
 	if err != nil {
 		s.t.Fatalf("what was acknowledged is not read: %v", err)
 	}
@@ -376,9 +378,9 @@ func FuzzChanges(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, begin := ground()
-		keys, file := begin()
+		root, file := begin()
 		input := &draws{b}
-		s := &story{t: t, r: rand.New(input), keys: keys, file: file}
+		s := &story{t: t, r: rand.New(input), root: root, file: file}
 		s.open()
 		defer func() { s.close() }()
 		s.run(input)
