@@ -25,6 +25,13 @@ func (b *inbox) takes(req *protocol.Request) error {
 	return err
 }
 
+// remembers is how many were sealed to the present key, and whether there is one before.
+func (b *inbox) remembers() (n int, before bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.now.seen), b.before != nil
+}
+
 // crowd brings sealed values until one is refused for want of room, and counts those that were not.
 func crowd(t *testing.T, b *inbox, asker uint64, most int) (taken int) {
 	t.Helper()
@@ -67,7 +74,7 @@ func TestInboxIsBounded(t *testing.T) {
 		if n := crowd(t, b, 0, 64); n != 64 {
 			t.Errorf("the local user found room for %d", n)
 		}
-		if n := len(b.now.seen); n > 256 {
+		if n, _ := b.remembers(); n > 256 {
 			t.Errorf("%d are remembered", n)
 		}
 		time.Sleep(inboxWhile)
@@ -77,7 +84,7 @@ func TestInboxIsBounded(t *testing.T) {
 		}
 		time.Sleep(inboxWhile)
 		synctest.Wait()
-		if b.before != nil || len(b.now.seen) != 10 {
+		if n, before := b.remembers(); before || n != 10 {
 			t.Error("the memory of what was taken does not fall back")
 		}
 	})
