@@ -31,7 +31,7 @@ type asker struct {
 func newAsker(id peer.ID, l Limits) *asker {
 	return &asker{id: id, name: id.String(), requests: semaphore.NewWeighted(int64(l.InFlightPerPeer)),
 		bytes: semaphore.NewWeighted(int64(l.BytesPerPeer)), answers: semaphore.NewWeighted(int64(l.AnswersPerPeer)), rate: rate.NewLimiter(rate.Limit(l.RequestsPerSecond), l.RequestsPerSecond),
-		shares: [...]share{{kind: light}, {kind: heavy}}}
+		shares: [...]share{{kind: light}, {kind: changing}, {kind: heavy}}}
 }
 
 // tooFast says how long the peer is to wait before he asks again; 0: not at all.

@@ -19,11 +19,12 @@ import (
 // is estimated to cost (start-time fair queueing: Goyal, Vin, Cheng, 1996). Whoever comes
 // anew begins where the others are, and has no credit for the time when he was away.
 //
-// There are two kinds of turns. Light ones are over in much less than a millisecond,
-// and several are in the zone at once, since that joins them on the way there. Heavy ones
-// keep a processor each. While one asker is all there is he has as many as the machine
-// can do; as soon as there is another, so few that his requests wait for few others and
-// find a processor.
+// There are three kinds of turns. Light ones are over in much less than a millisecond,
+// and several are in the zone at once, since that joins them on the way there. Those of
+// changes may have to wait for the file besides, and nobody who only reads waits for them.
+// Heavy ones keep a processor each. While one asker is all there is he has as many as the
+// machine can do; as soon as there is another, so few that his requests wait for few others
+// and find a processor.
 //
 // The user of this machine does not wait for a turn.
 type turns struct {
@@ -38,18 +39,18 @@ type turns struct {
 	sweeping bool      // a timer is set
 }
 
-// The two kinds of turns.
+// The kinds of turns.
 const (
 	light = iota
+	changing
 	heavy
 )
 
 const (
-	lightAlone  = 64
-	lightShared = 12
-	company     = 10 * time.Second       // for so long after another one's request an asker is not alone
-	maxOwed     = 5 * time.Second        // of work that waits for one asker
-	sweepEvery  = 100 * time.Millisecond // what waits is looked at
+	lightAlone = 64
+	company    = 10 * time.Second       // for so long after another one's request an asker is not alone
+	maxOwed    = 5 * time.Second        // of work that waits for one asker
+	sweepEvery = 100 * time.Millisecond // what waits is looked at
 )
 
 // line is who has turns of a kind, and who waits for one.
@@ -86,7 +87,8 @@ type turn struct {
 func newTurns() *turns {
 	workers := runtime.GOMAXPROCS(0) // as the zone has
 	t := &turns{now: time.Now, pace: 1}
-	t.lines[light] = line{alone: lightAlone, shared: lightShared}
+	t.lines[light] = line{alone: lightAlone, shared: 2 * workers}
+	t.lines[changing] = line{alone: lightAlone, shared: 4 * workers}
 	t.lines[heavy] = line{alone: 2 * workers, shared: max(1, workers-1)}
 	return t
 }
@@ -95,10 +97,7 @@ func newTurns() *turns {
 // time, says no: then work on it has not begun, and never will. Where too much of the
 // asker's waits already the turn is one to say so.
 func (t *turns) take(ctx context.Context, a *asker, alive func() bool, req *protocol.Request) (*turn, error) {
-	kind, cost := light, protocol.Cost(req)
-	if cost >= protocol.HeavyCost {
-		kind = heavy
-	}
+	kind, cost := kindOf(req)
 	tn := &turn{t: t, share: &a.shares[kind], cost: cost, ctx: ctx, alive: alive}
 	t.mu.Lock()
 	now := t.now()
@@ -120,6 +119,18 @@ func (t *turns) take(ctx context.Context, a *asker, alive func() bool, req *prot
 		return nil, err
 	}
 	return tn, nil
+}
+
+// kindOf is the kind of turn that a request needs, and what that costs.
+func kindOf(req *protocol.Request) (int, time.Duration) {
+	cost := protocol.Cost(req)
+	if cost >= protocol.HeavyCost {
+		return heavy, cost
+	}
+	if op, ok := protocol.Lookup(req.Operation); ok && op.Changes {
+		return changing, cost
+	}
+	return light, cost
 }
 
 // meet takes note of who is there. t.mu is held.
@@ -264,7 +275,10 @@ func (t *turns) sweepAgain() {
 	t.sweep()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.sweeping = t.lines[light].waiting.Len()+t.lines[heavy].waiting.Len() > 0
+	t.sweeping = false
+	for _, l := range t.lines {
+		t.sweeping = t.sweeping || l.waiting.Len() > 0
+	}
 	if t.sweeping {
 		time.AfterFunc(sweepEvery, t.sweepAgain)
 	}

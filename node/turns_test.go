@@ -154,6 +154,8 @@ func TestTurnsAtOnce(t *testing.T) {
 			{"light, alone", sign(t), func(*turns) {}, func(l *line) int { return l.alone }},
 			{"light, with another", sign(t), func(ts *turns) { turnOf(t, ts, new1(), sign(t)).end() }, func(l *line) int { return l.shared }},
 			{"light, with the local user", sign(t), func(ts *turns) { ts.meetLocal() }, func(l *line) int { return l.alone }},
+			{"changes, alone", &protocol.Request{Operation: "store.put"}, func(*turns) {}, func(l *line) int { return l.alone }},
+			{"changes, with another", &protocol.Request{Operation: "store.put"}, func(ts *turns) { turnOf(t, ts, new1(), sign(t)).end() }, func(l *line) int { return l.shared }},
 			{"heavy, alone", heavySteps(1), func(*turns) {}, func(l *line) int { return l.alone }},
 			{"heavy, with another", heavySteps(1), func(ts *turns) { turnOf(t, ts, new1(), sign(t)).end() }, func(l *line) int { return l.shared }},
 			{"heavy, with the local user", heavySteps(1), func(ts *turns) { ts.meetLocal() }, func(l *line) int { return l.shared }},
@@ -180,10 +182,7 @@ func TestTurnsAtOnce(t *testing.T) {
 				})
 			}
 			synctest.Wait()
-			kind := light
-			if protocol.Cost(test.req) >= protocol.HeavyCost {
-				kind = heavy
-			}
+			kind, _ := kindOf(test.req)
 			if got, want := int(given.Load()), test.want(&ts.lines[kind]); got != want {
 				t.Errorf("%s: %d at once, not %d", test.name, got, want)
 			}
@@ -567,4 +566,31 @@ func TestCost(t *testing.T) {
 			t.Errorf("%s costs %v", test.name, protocol.Cost(test.req))
 		}
 	}
+}
+
+// TestReadingDoesNotWaitForWriting: however many changes wait for the file, and all their
+// turns with them, a request that changes nothing has its turn.
+func TestReadingDoesNotWaitForWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts, writer, reader := newTurns(), new1(), new1()
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 200 {
+			for _, req := range []*protocol.Request{{Operation: "store.put"}, heavySteps(1)} {
+				wg.Go(func() { ts.take(ctx, writer, alive, req) })
+			}
+		}
+		synctest.Wait()
+		done := make(chan struct{})
+		go func() { defer close(done); turnOf(t, ts, reader, sign(t)) }()
+		synctest.Wait()
+		select {
+		case <-done:
+		default:
+			t.Error("a signature waits for changes")
+		}
+		cancel()
+		wg.Wait()
+		<-done
+	})
 }
