@@ -89,7 +89,7 @@ func newTurns() *turns {
 	t := &turns{now: time.Now, pace: 1}
 	t.lines[light] = line{alone: lightAlone, shared: 2 * workers}
 	t.lines[changing] = line{alone: lightAlone, shared: 4 * workers}
-	t.lines[heavy] = line{alone: 2 * workers, shared: max(1, workers-1)}
+	t.lines[heavy] = line{alone: 4 * workers, shared: max(1, workers-1)}
 	return t
 }
 

@@ -10,9 +10,8 @@ import (
 func FuzzPiece(f *testing.F) {
 	f.Add(appendPiece(nil, 1, kindRequest, 3, []byte("abc")))
 	f.Add(appendPiece(nil, 1, kindMove, 4, []byte{1, 0, 0, 0}))
-	f.Add(appendPiece(nil, 1, kindLong, 9, make([]byte, 9)))
 	f.Add(appendPiece(appendPiece(nil, 1<<63, kindAnswer, MaxPayload, []byte("a")), 2, kindDrop, 0, nil))
-	f.Add(appendRequest(nil, 7, kindRequest, 1000, []byte("request"), timeHead+3))
+	f.Add(appendRequest(nil, 7, 1000, []byte("request"), timeHead+3))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, rest, err := cutPiece(b)
 		if err != nil {

@@ -30,6 +30,7 @@ func runInside(ends []end, arenaSize int, setup func(Inside) (Handler, error)) {
 	for i, e := range ends {
 		s.add(e, toZone[i], toParent[i])
 	}
+	s.lanes[workers].running = &s.long
 
 	step := func(call string) { s.lanes[0].writeAlone(0, kindStep, []byte(call)) }
 	limit := memoryLeft()

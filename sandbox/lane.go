@@ -33,7 +33,6 @@ type lane struct {
 // A call is a request under way.
 type call struct {
 	id       uint64
-	kind     kind // kindRequest or kindLong
 	deadline time.Time
 	request  []byte // nil when the caller is gone
 	sent     int    // bytes of the head and the request
@@ -56,9 +55,8 @@ func newLane(z *Zone, e end, in, out sequence) *lane {
 }
 
 // call sends a request and waits for the answer. See [Zone.CallOn] for on and wait.
-func (l *lane) call(ctx context.Context, request []byte, k kind, on bool) (_ []byte, wait func() ([]byte, error), _ error) {
+func (l *lane) call(ctx context.Context, request []byte, on bool) (_ []byte, wait func() ([]byte, error), _ error) {
 	c := calls.Get().(*call)
-	c.kind = k
 	c.request, c.sent, c.answer, c.ended = request, 0, message{}, false
 	c.deadline, _ = ctx.Deadline()
 
@@ -203,9 +201,9 @@ func (l *lane) gather(b []byte) (_ []byte, ended bool) {
 			break
 		}
 		if c.sent == 0 {
-			b = appendRequest(b, c.id, c.kind, timeLeft(c.deadline), c.request, n)
+			b = appendRequest(b, c.id, timeLeft(c.deadline), c.request, n)
 		} else {
-			b = appendPiece(b, c.id, c.kind, total, c.request[c.sent-timeHead:c.sent-timeHead+n])
+			b = appendPiece(b, c.id, kindRequest, total, c.request[c.sent-timeHead:c.sent-timeHead+n])
 		}
 		c.sent += n
 		l.queue = l.queue[1:]

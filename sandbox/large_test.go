@@ -3,7 +3,6 @@ package sandbox
 import (
 	"bytes"
 	"context"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -24,7 +23,7 @@ func TestLargeDoesNotStopSmall(t *testing.T) {
 		defer close(stop)
 		begin := time.Now()
 		for range 2 {
-			if got, _, err := l.call(ctx, large, kindRequest, false); err != nil || len(got) != len(large)-1 {
+			if got, _, err := l.call(ctx, large, false); err != nil || len(got) != len(large)-1 {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
 		}
@@ -39,7 +38,7 @@ func TestLargeDoesNotStopSmall(t *testing.T) {
 			default:
 			}
 			begin := time.Now()
-			if got, _, err := l.call(ctx, []byte("esmall"), kindRequest, false); err != nil || string(got) != "small" {
+			if got, _, err := l.call(ctx, []byte("esmall"), false); err != nil || string(got) != "small" {
 				t.Errorf("%q, %v", got, err)
 				return
 			}
@@ -98,7 +97,7 @@ func TestLongDoesNotStopOthers(t *testing.T) {
 		})
 	}
 	for z.calls.Load() < long {
-		runtime.Gosched()
+		time.Sleep(time.Millisecond)
 	}
 	asking, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()

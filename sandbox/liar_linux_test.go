@@ -11,10 +11,10 @@ import (
 
 // A zone that was taken over, and writes to its answers what it likes.
 func init() {
-	const firstAnswer = firstPipe + 2 // with one worker: its requests and the quick ones, then the answers to each
+	const firstAnswer = firstPipe + 3 // with one worker: its requests, the long and the quick ones, then the answers to each
 	Gate("liar", 1, func(Inside) (Handler, error) {
 		return func(_ context.Context, request []byte) ([]byte, error) {
-			for fd := range 2 {
+			for fd := range 3 {
 				unix.Write(firstAnswer+fd, request[1:])
 			}
 			if request[0] == 'x' {
@@ -41,7 +41,7 @@ func TestLyingZone(t *testing.T) {
 				if quick {
 					_, err = z.Call(t.Context(), request)
 				} else {
-					_, _, err = z.lanes[0].call(t.Context(), request, kindRequest, false)
+					_, _, err = z.lanes[0].call(t.Context(), request, false)
 				}
 				if !errors.Is(err, ErrEnded) {
 					t.Errorf("on a quick lane: %v: a call: %v", quick, err)

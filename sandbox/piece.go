@@ -22,7 +22,6 @@ const (
 	kindRefused                  // instead: the layers, of which a required one is missing
 	kindSetup                    // instead: the text of the error of setup
 	kindMove                     // to the zone: 4 bytes, the processor where the caller will wait; he is alone on this pipe
-	kindLong                     // kindRequest, for one that takes long: others do not wait for it
 	kindStep                     // before the report: the system call that comes next, which somebody's filter may forbid
 )
 
@@ -51,9 +50,9 @@ func appendPiece(b []byte, id uint64, k kind, total int, data []byte) []byte {
 }
 
 // appendRequest appends the first piece of a request, n bytes of it with the head.
-func appendRequest(b []byte, id uint64, k kind, timeLeft uint64, request []byte, n int) []byte {
+func appendRequest(b []byte, id uint64, timeLeft uint64, request []byte, n int) []byte {
 	b = binary.LittleEndian.AppendUint64(b, id)
-	b = append(b, byte(k))
+	b = append(b, byte(kindRequest))
 	b = binary.LittleEndian.AppendUint32(b, uint32(timeHead+len(request)))
 	b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	b = binary.LittleEndian.AppendUint64(b, timeLeft)

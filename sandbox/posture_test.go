@@ -181,7 +181,7 @@ func TestPostureInside(t *testing.T) {
 	// Descriptor by descriptor.
 	null := "/dev/null"
 	want := []string{null, null, null}
-	for range 2 * (workers + 1) {
+	for range 2 * (workers + 2) {
 		want = append(want, "pipe:")
 	}
 	var runtimes []string
@@ -211,7 +211,7 @@ func TestPostureInside(t *testing.T) {
 			pipes[to]++
 			flags, _ := strconv.ParseInt(p.fields("fdinfo/" + e.Name())["flags"], 8, 64)
 			mode := int64(unix.O_RDONLY)
-			if i >= firstPipe+workers+1 {
+			if i >= firstPipe+workers+2 {
 				mode = unix.O_WRONLY
 			}
 			if flags&unix.O_ACCMODE != mode || flags&unix.O_NONBLOCK != 0 {
@@ -399,7 +399,7 @@ func TestForeignDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := 3 + 4 + 2; len(entries) != want {
+	if want := 3 + 6 + 2; len(entries) != want {
 		t.Errorf("%d descriptors, want %d; left open: %v, %d", len(entries), want, fds, event)
 	}
 }

@@ -47,7 +47,7 @@ func startChild(name string, workers int, memory uint64) (*child, error) {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	defer null.Close()
-	parent, zone, err := pipePairs(workers)
+	parent, zone, err := pipePairs(workers + 1) // one is for requests that take long
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
@@ -97,7 +97,7 @@ func inheritedEnds(args []string) ([]end, bool) {
 	for isPipe(fd, unix.O_RDONLY) {
 		reads, fd = reads+1, fd+1
 	}
-	if reads == 0 || reads > maxWorkers+1 {
+	if reads < 2 || reads > maxWorkers+2 {
 		return nil, false
 	}
 	for i := range reads {

@@ -40,7 +40,7 @@ func startChild(name string, workers int, memory uint64) (*child, error) {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	defer null.Close()
-	parent, zone, err := pipePairs(workers)
+	parent, zone, err := pipePairs(workers + 1) // one is for requests that take long
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
@@ -96,7 +96,7 @@ func inheritedEnds(args []string) ([]end, bool) {
 		}
 		files = append(files, os.NewFile(uintptr(h), "pipe"))
 	}
-	if len(files)%2 != 0 || len(files) > 2*maxWorkers {
+	if len(files)%2 != 0 || len(files) > 2*(maxWorkers+1) {
 		return nil, false
 	}
 	var ends []end

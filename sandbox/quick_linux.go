@@ -59,10 +59,6 @@ func quickPair() (*quickLane, end, error) {
 	return q, zone, nil
 }
 
-// maxLone is the largest request, of those whose answer must be known, that is taken for that of one caller. A larger
-// one is of several, who work while the zone does: it had better do so on another processor.
-const maxLone = 1 << 10
-
 func (q *quickLane) open(z *Zone, in, out sequence) {
 	q.z = z
 	q.in = opener{sequence: in, r: rawReader(q.r)}
@@ -100,7 +96,7 @@ func (q *quickLane) try(ctx context.Context, request []byte, on bool) (answer []
 		q.choice.Keep(&keeper)
 		defer keeper.Keep(processor.None)
 	}
-	q.b = appendRequest(q.b, q.lastID, kindRequest, timeLeft(deadline), request, timeHead+len(request))
+	q.b = appendRequest(q.b, q.lastID, timeLeft(deadline), request, timeHead+len(request))
 	sealed, err := q.out.seal(q.b)
 	if err != nil {
 		q.mu.Unlock()

@@ -24,7 +24,7 @@ func TestQuickLaneTampered(t *testing.T) {
 		"one answer left out":  {func(q *quickLane) { q.in.next++ }, errOpen},
 		"one request left out": {func(q *quickLane) { q.out.next++ }, nil},
 		"replay": {func(q *quickLane) {
-			b := appendRequest(newRecord(nil), 1, kindRequest, 0, []byte("e"), timeHead+1)
+			b := appendRequest(newRecord(nil), 1, 0, []byte("e"), timeHead+1)
 			b, _ = q.out.seal(b)
 			rawWriter(q.w).Write(b)
 			rawWriter(q.w).Write(b)

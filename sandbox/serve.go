@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
@@ -16,8 +15,7 @@ import (
 // Inside, a goroutine has the turn on each pipe: it reads a record, works on its requests one after the other, and
 // writes what it has answered once nothing more is there to read, or after a while. If a request takes long, the
 // overseer gives the turn to another goroutine, as the Go runtime does with a thread that stays in a system call; the
-// first one writes its answer alone and ends. A request of which the caller knows that it takes long never has the turn:
-// a goroutine of its own answers it.
+// first one writes its answer alone and ends. Requests that the caller knows to take long come on a pipe of their own.
 
 const (
 	slow       = 5 * time.Millisecond   // after this long a request loses the turn
@@ -30,14 +28,14 @@ const (
 // A server answers the requests of some pipes.
 type server struct {
 	handler    Handler
-	limit      int32          // of handlers at work at once
+	limit      int32          // of handlers at work at once, on the pipe for what takes long and on all others
 	exit       func(code int) // ends the process
 	processors *processor.Set // that it may use
 
 	lanes   []*servedLane
-	running atomic.Int32
-	long    chan struct{} // holds one for each request at work that takes long
-	asleep  atomic.Bool   // the overseer is, and waits for wake
+	running atomic.Int32 // handlers at work
+	long    atomic.Int32 // the same on the pipe for what takes long
+	asleep  atomic.Bool  // the overseer is, and waits for wake
 	wake    chan struct{}
 }
 
@@ -52,8 +50,9 @@ const (
 
 // A servedLane is one pipe pair, as the zone sees it.
 type servedLane struct {
-	s     *server
-	files end // r and w use: open as long as this is there
+	s       *server
+	running *atomic.Int32 // which of the server's it counts
+	files   end           // r and w use: open as long as this is there
 
 	turn  sync.Mutex
 	epoch int       // who has the turn
@@ -74,21 +73,22 @@ type servedLane struct {
 }
 
 func newServer(h Handler, workers int, exit func(int)) *server {
-	return &server{handler: h, limit: int32(4 * workers), long: make(chan struct{}, 4*workers), exit: exit, processors: processor.Allowed(),
+	return &server{handler: h, limit: int32(4 * workers), exit: exit, processors: processor.Allowed(),
 		wake: make(chan struct{}, 1)}
 }
 
 func (s *server) add(e end, in, out sequence) *servedLane {
 	r, w := raw(e)
 	l := &servedLane{
-		s:     s,
-		files: e,
-		in:    opener{sequence: in, r: r},
-		parts: make(map[uint64]*message),
-		out:   newRecord(nil),
-		waits: processor.None,
-		w:     w,
-		seal:  sealer{out},
+		s:       s,
+		running: &s.running,
+		files:   e,
+		in:      opener{sequence: in, r: r},
+		parts:   make(map[uint64]*message),
+		out:     newRecord(nil),
+		waits:   processor.None,
+		w:       w,
+		seal:    sealer{out},
 	}
 	s.lanes = append(s.lanes, l)
 	return l
@@ -139,17 +139,13 @@ func (l *servedLane) take(p piece, epoch int) bool {
 		}
 		l.waits = int(binary.LittleEndian.Uint32(p.data))
 		return true
-	case kindRequest, kindLong:
+	case kindRequest:
 	default:
 		l.end(errPiece)
 		return false
 	}
 	m := l.parts[p.id]
 	if m == nil && len(p.data) == p.total {
-		if p.kind == kindLong {
-			l.answerAside(p.id, bytes.Clone(p.data))
-			return true
-		}
 		return l.answer(p.id, p.data, epoch)
 	}
 	if m == nil {
@@ -163,33 +159,18 @@ func (l *servedLane) take(p piece, epoch int) bool {
 	}
 	if whole {
 		delete(l.parts, p.id)
-		switch {
-		case p.kind == kindLong:
-			l.answerAside(p.id, m.data)
-			return true
-		case l.s.running.Load() >= l.s.limit:
+		if l.running.Load() >= l.s.limit {
 			return l.answer(p.id, m.data, epoch)
 		}
 		// Large ones take their time, and need not wait for the overseer to see it.
-		l.s.running.Add(1)
+		l.running.Add(1)
 		go func() {
-			defer l.s.running.Add(-1)
+			defer l.running.Add(-1)
 			k, answer := l.s.call(m.data)
 			l.writeAlone(p.id, k, answer)
 		}()
 	}
 	return true
-}
-
-// answerAside has a goroutine of its own answer a request that takes long. There may be many of them, at work are as many
-// as there are handlers of other requests at most: they have no part in that number, so that those do not wait for them.
-func (l *servedLane) answerAside(id uint64, request []byte) {
-	go func() {
-		l.s.long <- struct{}{}
-		k, answer := l.s.call(request)
-		<-l.s.long
-		l.writeAlone(id, k, answer)
-	}()
 }
 
 // answer calls the handler. Another may have the turn when it returns.
@@ -199,9 +180,9 @@ func (l *servedLane) answer(id uint64, request []byte, epoch int) bool {
 	if !lone {
 		l.begin(now)
 	}
-	l.s.running.Add(1)
+	l.running.Add(1)
 	k, answer := l.s.call(request)
-	l.s.running.Add(-1)
+	l.running.Add(-1)
 	if !lone && !l.finish(epoch) {
 		l.writeAlone(id, k, answer)
 		return false
@@ -362,7 +343,7 @@ func (l *servedLane) oversee(now time.Time) (busy bool) {
 	if l.since.IsZero() {
 		return false
 	}
-	if now.Sub(l.since) < slow || l.s.running.Load() >= l.s.limit {
+	if now.Sub(l.since) < slow || l.running.Load() >= l.s.limit {
 		return true
 	}
 	l.epoch++

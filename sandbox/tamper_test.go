@@ -19,7 +19,7 @@ import (
 func rawRecord(t *testing.T, l *lane, id uint64) []byte {
 	t.Helper()
 	request := []byte("esomething")
-	b := appendRequest(newRecord(nil), id, kindRequest, 0, request, timeHead+len(request))
+	b := appendRequest(newRecord(nil), id, 0, request, timeHead+len(request))
 	b, err := l.out.seal(b)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestTamperedRequests(t *testing.T) {
 	write(t, z.lanes[0], rawRecord(t, z.lanes[0], 1))
 	write(t, z.lanes[0], rawRecord(t, z.lanes[0], 2))
 	for range 4 {
-		if got, _, err := z.lanes[0].call(context.Background(), []byte("eon"), kindRequest, false); err != nil || string(got) != "on" {
+		if got, _, err := z.lanes[0].call(context.Background(), []byte("eon"), false); err != nil || string(got) != "on" {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
@@ -162,7 +162,7 @@ func TestTamperedAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			z := start(t, Config{Name: "test", Workers: 1})
 			tt.tamper(z)
-			if _, _, err := z.lanes[0].call(context.Background(), []byte("e"), kindRequest, false); !errors.Is(err, ErrEnded) {
+			if _, _, err := z.lanes[0].call(context.Background(), []byte("e"), false); !errors.Is(err, ErrEnded) {
 				t.Errorf("a call: %v", err)
 			}
 			if ended := waitForEnd(t, z); ended.Reason != ReasonPipe || !errors.Is(ended, tt.want) {
@@ -230,7 +230,7 @@ func TestServerCounters(t *testing.T) {
 			l := s.add(end{r, zoneW}, in, out)
 			toZone.next = min(tt.in, math.MaxUint64-1)
 			seal := sealer{toZone}
-			b, err := seal.seal(appendRequest(newRecord(nil), 1, kindRequest, 0, nil, timeHead))
+			b, err := seal.seal(appendRequest(newRecord(nil), 1, 0, nil, timeHead))
 			if err != nil {
 				t.Fatal(err)
 			}

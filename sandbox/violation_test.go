@@ -125,7 +125,7 @@ func TestViolations(t *testing.T) {
 		{"write to what is not open", syscallRequest(unix.SYS_WRITE, 100)},
 		{"writev", syscallRequest(unix.SYS_WRITEV, 2)},
 		{"read standard input", syscallRequest(unix.SYS_READ, 0)},
-		{"read the answers", syscallRequest(unix.SYS_READ, firstPipe+2)},
+		{"read the answers", syscallRequest(unix.SYS_READ, firstPipe+3)},
 		{"splice", syscallRequest(unix.SYS_SPLICE)},
 		{"copy a descriptor", syscallRequest(unix.SYS_DUP, 3)},
 		{"fcntl", syscallRequest(unix.SYS_FCNTL, 3)},

@@ -18,6 +18,7 @@ type Zone struct {
 	child  *child
 	status Status
 	lanes  []*lane
+	slow   *lane         // of lanes, the one for requests that take long
 	calls  atomic.Int32  // under way
 	quick  bool          // whether a caller who is alone has a lane of his own
 	turn   atomic.Uint32 // where to look for an idle lane first
@@ -36,6 +37,10 @@ type Zone struct {
 
 // closeGrace is how long a zone has to end after its pipe was closed, before it is killed.
 const closeGrace = time.Second
+
+// maxLone is the largest request, of those whose answer must be known or that take long, that is taken for that of one
+// caller. A larger one is of several, who work while the zone does: it had better do so on another processor.
+const maxLone = 1 << 10
 
 // Start starts the zone of a name and returns when it is locked down and its setup has run. ctx bounds the start only;
 // the zone lives until Close, until the thread or the process of its parent ends, or until it fails. The error is
@@ -157,6 +162,7 @@ func (z *Zone) greet() error {
 	for i, e := range ends {
 		z.lanes = append(z.lanes, newLane(z, e, toParent[i], toZone[i]))
 	}
+	z.slow = z.lanes[len(z.lanes)-1]
 	if z.child.quick != nil {
 		z.child.quick.open(z, toParent[len(ends)], toZone[len(ends)])
 		// Who waits in the kernel keeps a P from other goroutines for a while.
@@ -217,17 +223,16 @@ func (z *Zone) Call(ctx context.Context, request []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	answer, _, err := z.call(ctx, request, kindRequest, false)
+	answer, _, err := z.call(ctx, request, false, false)
 	return answer, err
 }
 
-// CallLong is Call for a request that takes the zone longer than it takes to begin a goroutine for it: it has one of its
-// own, and nobody waits behind it.
+// CallLong is Call for a request that is known to take long: no other waits behind it.
 func (z *Zone) CallLong(ctx context.Context, request []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	answer, _, err := z.call(ctx, request, kindLong, false)
+	answer, _, err := z.call(ctx, request, true, false)
 	return answer, err
 }
 
@@ -235,35 +240,35 @@ func (z *Zone) CallLong(ctx context.Context, request []byte) ([]byte, error) {
 // with the error of ctx; it waits on, and returns what Call would have. It must be called, once, and the request is in
 // use until it returns. Else wait is nil. long is for a request such as those of CallLong.
 func (z *Zone) CallOn(ctx context.Context, request []byte, long bool) (answer []byte, wait func() ([]byte, error), err error) {
-	k := kindRequest
-	if long {
-		k = kindLong
-	}
-	return z.call(ctx, request, k, true)
+	return z.call(ctx, request, long, true)
 }
 
 // call is all of them. on says that the answer is not given up.
-func (z *Zone) call(ctx context.Context, request []byte, k kind, on bool) ([]byte, func() ([]byte, error), error) {
+func (z *Zone) call(ctx context.Context, request []byte, long, on bool) ([]byte, func() ([]byte, error), error) {
 	if len(request) > MaxPayload {
 		return nil, nil, ErrTooLarge
 	}
 	defer z.calls.Add(-1)
-	if z.calls.Add(1) == 1 && z.quick && k == kindRequest {
+	if z.calls.Add(1) == 1 && z.quick && (!long || len(request) <= maxLone) {
 		if answer, wait, err, done := z.child.quick.try(ctx, request, on); done {
 			return answer, wait, err
 		}
 	}
 	z.shared.Add(1)
-	return z.pick().call(ctx, request, k, on)
+	if long {
+		return z.slow.call(ctx, request, on)
+	}
+	return z.pick().call(ctx, request, on)
 }
 
-// pick returns the lane with the fewest calls on it.
+// pick returns the lane with the fewest calls on it, of those where nothing takes long.
 func (z *Zone) pick() *lane {
+	lanes := z.lanes[:len(z.lanes)-1]
 	from := int(z.turn.Add(1))
-	best := z.lanes[from%len(z.lanes)]
+	best := lanes[from%len(lanes)]
 	least := best.load.Load()
-	for i := 1; i < len(z.lanes) && least > 0; i++ {
-		l := z.lanes[(from+i)%len(z.lanes)]
+	for i := 1; i < len(lanes) && least > 0; i++ {
+		l := lanes[(from+i)%len(lanes)]
 		if n := l.load.Load(); n < least {
 			best, least = l, n
 		}

@@ -64,9 +64,9 @@ type journal struct {
 	running *sync.WaitGroup // of what stages what has queued
 
 	mu       sync.Mutex
-	under    int       // changes under way: asked for, and not answered
-	queue    []*change // that are to be staged together
-	staging  bool      // a goroutine stages what has queued: two at once are not faster
+	under    int // changes under way: asked for, and not answered
+	brief    queue
+	long     queue // of what takes long to stage
 	waiting  map[uint64]*change
 	resting  []*change // have changed nothing, and wait for the changes of these numbers
 	written  uint64    // number of the last change that is on the disk, for them
@@ -86,7 +86,7 @@ type journal struct {
 func (s *Stronghold) newJournal(zone *handle, f file, opened *protocol.Response) *journal {
 	j := &journal{zone: zone, running: &s.running, disk: s.disk, file: f, path: s.path(vaultFile), log: s.log, keep: s.settings.Keep,
 		remember: s.remember, ends: markOf(opened), marked: time.Now(),
-		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, written: opened.Change.GetSequence(), waiting: map[uint64]*change{},
+		size: int64(opened.Length), next: opened.Change.GetSequence() + 1, written: opened.Change.GetSequence(), waiting: map[uint64]*change{}, long: queue{long: true},
 		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), behind: make(chan struct{}, 1),
 		done: make(chan struct{}), folded: make(chan struct{}), followed: make(chan struct{})}
 	j.foldAt.Store(foldSize(int64(opened.Base)))

@@ -243,7 +243,7 @@ func (s *Stronghold) change(ctx context.Context, peer string, req *protocol.Requ
 	s.mu.RUnlock()
 	op, ok := protocol.Lookup(req.Operation)
 	long := protocol.Cost(req) >= protocol.HeavyCost
-	ch := &change{long: long, joins: ok && op.Joins() && !long, staged: staged}
+	ch := &change{long: long, joins: ok && op.Joins(), staged: staged}
 	if peer != "" {
 		var refusal *protocol.Response
 		if ch.spent, refusal = s.usages.begin(peer, req); refusal != nil {
