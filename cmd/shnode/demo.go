@@ -30,21 +30,33 @@ on    = ["` + demoKey + `"]
 )
 
 func (a *app) demoCommand() *cobra.Command {
-	return &cobra.Command{
+	attack := false
+	c := &cobra.Command{
 		Use:   "demo",
 		Short: "run two real nodes on this machine, end to end, in temporary homes; leaves nothing behind",
 		Long: `demo makes two nodes, alice and bob, each a process of its own with its own zone.
 bob's policy lets alice sign with one key. alice signs a file with it, over
 libp2p; the signature is verified with Go's crypto/ed25519. She asks for what
 she may not have and is denied; bob is locked, and she is told so. Each step is
-the command that a person would type, with the answer that it really gave.`,
+the command that a person would type, with the answer that it really gave.
+
+With --attack, three peers who are permitted something do their worst to a node,
+for some seconds, while two others sign with its keys: demo tells what those who
+attack got, and how long the honest ones waited. The node is locked then, and
+unlocked, and all that it had acknowledged must be there.`,
 		Example: `  shnode demo
+  shnode demo --attack
   shnode demo --json --quiet`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if attack {
+				return a.demoAttack(cmd.Context())
+			}
 			return a.demo(cmd.Context())
 		},
 	}
+	c.Flags().BoolVar(&attack, "attack", false, "show what three peers who mean it harm can do to a node, and to others")
+	return c
 }
 
 // demoResult is `demo --json`. Each of the first three is what was seen.
@@ -97,6 +109,7 @@ type demo struct {
 	app        *app
 	dir        string
 	alice, bob *actor
+	others     []*actor
 	result     demoResult
 }
 
@@ -109,7 +122,7 @@ func (d *demo) tell(format string, v ...any) {
 // end stops what runs and removes what was made. It may be called again.
 func (d *demo) end() error {
 	var errs []error
-	for _, who := range []*actor{d.alice, d.bob} {
+	for _, who := range append([]*actor{d.alice, d.bob}, d.others...) {
 		if who != nil {
 			errs = append(errs, who.stop())
 		}
