@@ -123,3 +123,20 @@ func (h *house) fill(t testing.TB, n int) {
 		h.must(t, req)
 	}
 }
+
+// BenchmarkHonestUnderAttack measures what an honest peer waits for a signature while
+// attackers ask for something at full tilt, as a multiple of what he waits when it is quiet.
+func BenchmarkHonestUnderAttack(b *testing.B) {
+	for _, n := range []int{1, 4} {
+		for _, kind := range fairKinds {
+			b.Run(fmt.Sprintf("%s/attackers=%d", kind, n), func(b *testing.B) {
+				for range b.N {
+					quiet, attacked, _ := underAttack(b, kind, n, time.Second, longer(2*time.Second, 10*time.Second))
+					for _, q := range []float64{0.5, 0.99} {
+						b.ReportMetric(float64(attacked.quantile(q))/float64(quiet.quantile(q)), fmt.Sprintf("p%.0f/quiet", 100*q))
+					}
+				}
+			})
+		}
+	}
+}

@@ -524,6 +524,11 @@ func TestModel(t *testing.T) {
 	e, file := opened(t)
 	d := &disk{t: t, file: file, engine: e, hasher: newEngine(t), waiting: map[uint64]*written{}, next: 1, wake: make(chan struct{}, 1)}
 	var done, rounds atomic.Int64
+	defer func() {
+		if t.Failed() {
+			t.Logf("failed after %d operations", done.Load())
+		}
+	}()
 	var numbers atomic.Uint64
 	made := func() uint64 { return numbers.Add(1) }
 	models := make([]*model, workers)
