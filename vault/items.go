@@ -28,11 +28,15 @@ type ItemPage struct {
 func (db *DB) Items(clientID ID, q *ItemQuery) (*ItemPage, error) {
 	page := &ItemPage{Left: MaxLooks, Next: q.After}
 	for _, in := range q.spans() {
-		for end := false; !end; runtime.Gosched() {
-			var err error
-			if end, err = db.items(clientID, q, in, page); err != nil || page.More {
+		for {
+			end, err := db.items(clientID, q, in, page)
+			if err != nil || page.More {
 				return page, err
 			}
+			if end {
+				break
+			}
+			runtime.Gosched()
 		}
 	}
 	if len(page.Items) > 0 {

@@ -161,7 +161,7 @@ func (tx *Tx) rehome(v *content, from, to Place) (err error) {
 		}
 		edits = append(edits, Edit{Client: to.Client, Vault: v.id, VaultName: name, Keep: &v.keep})
 		for i, r := range v.records {
-			if i%16 == 0 {
+			if i%256 == 255 {
 				runtime.Gosched() // a client may have very many: others have the processor meanwhile
 			}
 			moved := *r

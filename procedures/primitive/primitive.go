@@ -35,12 +35,14 @@
 // # Giving way
 //
 // Where it runs nobody is interrupted before 10 ms: so what takes long lets others that
-// wait have the processor, after about 50 µs each time.
+// wait have the processor, after about 700 µs each time. Not more often: as long as a
+// processor is idle, the Go runtime wakes it for each time, and moves there what gives way,
+// which takes as long as 60 rounds of PBKDF2.
 package primitive
 
 // After how much work others are let through.
 const (
-	yieldRounds = 64       // of PBKDF2
-	yieldBytes  = 32 << 10 // of a message that is hashed
-	yieldRunes  = 512      // of a text that is normalised
+	yieldRounds = 1024      // of PBKDF2
+	yieldBytes  = 384 << 10 // of a message that is hashed
+	yieldRunes  = 8192      // of a text that is normalised
 )

@@ -53,7 +53,9 @@ func (e *Engine) pipeline(req *protocol.Request) (*protocol.Response, error) {
 		return tx.Within(func(db *vault.DB) error {
 			in := &Engine{arena: e.arena, inbox: e.inbox, state: &snapshot.State{DB: db}}
 			for i, step := range req.Steps {
-				runtime.Gosched() // others need not wait for all of them
+				if i%16 == 15 {
+					runtime.Gosched() // others need not wait for all of them
+				}
 				var result *protocol.Response
 				var err error
 				if b, brings := made[i]; brings {
