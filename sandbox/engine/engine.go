@@ -247,6 +247,7 @@ var (
 	errFull        = errors.New("engine: full")
 	errOlder       = errors.New("engine: older than what is known")
 	errUnknown     = errors.New("engine: nothing is known of what was written last")
+	errOther       = errors.New("engine: not of the lineage that is known")
 )
 
 // refuse is the one place where an error becomes a status.
@@ -321,6 +322,8 @@ func refuse(err error) *protocol.Response {
 		return protocol.Refuse(protocol.Status_OLDER, "")
 	case errors.Is(err, errUnknown):
 		return protocol.Refuse(protocol.Status_OLDER, "it is not known what was written last in this home: its state.db is new, or of another")
+	case errors.Is(err, errOther):
+		return protocol.Refuse(protocol.Status_OLDER, "the snapshot is not one that was written here: it is another home's, or from before the last rekey")
 	case errors.Is(err, snapshot.ErrNotASnapshot):
 		return protocol.Refuse(protocol.Status_NOT_A_SNAPSHOT, "")
 	case errors.As(err, &version):

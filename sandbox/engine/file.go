@@ -108,8 +108,13 @@ func (e *Engine) take() (*protocol.Response, error) {
 	}
 	lineage, err := o.state.Keys.Lineage()
 	if err == nil && o.older(lineage) {
-		if err = errOlder; len(o.known) == 0 {
+		switch ours := func(m *protocol.Mark) bool { return bytes.Equal(m.Lineage, lineage) }; {
+		case len(o.known) == 0:
 			err = errUnknown
+		case !slices.ContainsFunc(o.known, ours):
+			err = errOther
+		default:
+			err = errOlder
 		}
 	}
 	for id := range o.only {
