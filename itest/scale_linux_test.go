@@ -165,7 +165,7 @@ func TestManyKeysInLittleLockedMemory(t *testing.T) {
 	if err != nil || !bytes.Contains(bytes.Join(bytes.Fields(limits), []byte(" ")), []byte("Max locked memory 8388608 8388608")) {
 		t.Fatalf("the node's limits: %s, %v", limits, err)
 	}
-	ask(passphrase, "unlock", "--passphrase-file", "-")
+	ask(passphrase, "unlock", "--passphrase-file", "-", "--accept-older") // the home has not seen this file
 	for _, i := range []int{0, mathrand.IntN(n), n - 1} {
 		sig := ask("a message", "sign", keyNumber(i).Text())
 		ask("a message", "verify", "--public-key", base64.StdEncoding.EncodeToString(public), "--signature", sig)

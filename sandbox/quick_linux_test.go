@@ -154,8 +154,9 @@ func TestQuickLaneLargeAnswer(t *testing.T) {
 	z := start(t, Config{Name: "test", Workers: 1})
 	q := z.child.quick
 	const size = 10 * maxPiece
-	whole := 0
-	for i := range 60 {
+	whole, calls := 0, 0
+	for ; calls < 60 || calls == whole && calls < 6000; calls++ { // how fast a caller leaves is the machine's matter
+		i := calls % 60
 		timeout := time.Minute
 		if i%3 != 0 {
 			timeout = time.Duration(i) * 20 * time.Microsecond
@@ -173,7 +174,7 @@ func TestQuickLaneLargeAnswer(t *testing.T) {
 			t.Fatalf("%q, %v", got, err)
 		}
 	}
-	if whole == 60 {
+	if whole == calls {
 		t.Error("nobody left: this test shows nothing")
 	}
 	// It comes back, whoever was the last to leave.
