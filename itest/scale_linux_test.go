@@ -197,7 +197,7 @@ func many(b *testing.B, n int) (opening time.Duration, node, zone int) {
 	p := run(b, home)
 	c := p.dial(b)
 	start := time.Now()
-	if err := c.Unlock(b.Context(), []byte(passphrase)); err != nil {
+	if err := c.UnlockWith(b.Context(), []byte(passphrase), protocol.UnlockOptions{AcceptOlder: true}); err != nil {
 		b.Fatal(err)
 	}
 	opening = time.Since(start)

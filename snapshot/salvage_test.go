@@ -89,7 +89,6 @@ func items(db *vault.DB, client string) string {
 	return strings.Join(keys, "")
 }
 
-
 // What of a journal is damaged costs as little as can be, and is told.
 func TestSalvageJournal(t *testing.T) {
 	file, entries := long(t)
@@ -159,7 +158,6 @@ func TestSalvageJournal(t *testing.T) {
 		isEmpty(t, arena)
 	}
 }
-
 
 // An entry that says that nothing has changed, as version 4.0 once wrote them, costs nothing.
 func TestSalvageEntryWithoutParts(t *testing.T) {
