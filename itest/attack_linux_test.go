@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -313,6 +314,7 @@ func (g *guest) attack(t testing.TB, a assault) *raid {
 	r := &raid{cmd: exec.Command(os.Args[0]), out: hearsay{begun: make(chan struct{})}}
 	r.cmd.Env = append(os.Environ(), assaultVariable+"="+string(spec))
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, os.Stderr
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // see stepBack
 	if r.stdin, err = r.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
