@@ -99,8 +99,10 @@ func (a *attacker) run(ctx context.Context) error {
 		}
 	}
 	a.result.Statuses = map[string]int64{}
-	if err := stepBack(); err != nil {
-		return err
+	if a.Aside {
+		if err := stepBack(); err != nil {
+			return err
+		}
 	}
 	fmt.Println("begun")
 	var all sync.WaitGroup
@@ -120,7 +122,8 @@ func (a *attacker) run(ctx context.Context) error {
 	return json.NewEncoder(os.Stdout).Encode(a.result)
 }
 
-// stepBack leaves the processors to the node: an attacker stands for another machine. Where
+// stepBack leaves the processors to the node: where it matters how long others wait, an
+// attacker stands for another machine. Where
 // Linux groups processes by session, only what a whole session has counts beside others.
 func stepBack() error {
 	os.WriteFile("/proc/self/autogroup", []byte("19"), 0) // where there is one
@@ -200,9 +203,13 @@ var assaultKinds = map[string]assaultKind{
 	"unread":  {deaf: true, before: putBig, request: func(*attacker, int) *protocol.Request { return ask("store.get", "inbox/big", nil) }},
 	"recover": {sealed: true, request: func(a *attacker, n int) *protocol.Request { return a.recover(n%1000, nil) }},
 	"marks":   {sealed: true, request: func(a *attacker, n int) *protocol.Request { return a.recover(n%1000, marks()) }},
-	"import": {sealed: true, request: func(a *attacker, n int) *protocol.Request {
-		r := ask("key.import", fmt.Sprintf("inbox/keys/%d", n%1000), func(r *protocol.Request) { r.Kind, r.Overwrite = protocol.Ed25519, true })
-		r.Secret = a.seal(r, "secret", bytes.Repeat([]byte{byte(n + 1)}, 32))
+	"inputs": {sealed: true, request: func(a *attacker, n int) *protocol.Request {
+		r := &protocol.Request{Id: protocol.NewID(), Operation: "pipeline.run"}
+		for i := range 64 {
+			step := ask("key.import", fmt.Sprintf("inbox/keys/%d", i), func(r *protocol.Request) { r.Kind, r.Overwrite = protocol.Ed25519, true })
+			step.Secret = a.seal(step, "secret", bytes.Repeat([]byte{byte(n + 1)}, 32))
+			r.Steps = append(r.Steps, step)
+		}
 		return r
 	}},
 	"pipeline": {sealed: true, request: func(a *attacker, n int) *protocol.Request {

@@ -57,7 +57,7 @@ func underAttack(t testing.TB, kind string, n int, quietFor, attackedFor time.Du
 	quiet = signing(t, honest, quietFor)
 	var raids []*raid
 	for _, name := range names {
-		raids = append(raids, all[name].attack(t, assault{Kind: kind, Streams: 4, InFlight: 16}))
+		raids = append(raids, all[name].attack(t, assault{Kind: kind, Streams: 4, InFlight: 16, Aside: true}))
 	}
 	time.Sleep(quietFor / 2) // until all is under way
 	attacked = signing(t, honest, attackedFor)
@@ -99,7 +99,7 @@ func TestAttackListing(t *testing.T) {
 	honest := all["honest"].client(t)
 	signing(t, honest, 200*time.Millisecond)
 	quiet := signing(t, honest, longer(500*time.Millisecond, 3000*time.Millisecond))
-	r := all["mallory"].attack(t, assault{Kind: "list", Streams: 4, InFlight: 16})
+	r := all["mallory"].attack(t, assault{Kind: "list", Streams: 4, InFlight: 16, Aside: true})
 	time.Sleep(200 * time.Millisecond)
 	attacked := signing(t, honest, longer(2*time.Second, 10*time.Second))
 	y := r.stop(t)

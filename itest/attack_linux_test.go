@@ -59,7 +59,11 @@ var firstHouse = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(scratch, "house")
+	return makeHouse(path, filepath.Join(scratch, "house"))
+})
+
+// makeHouse has a program make a home in a folder, beside its passphrase.
+func makeHouse(path, dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
@@ -71,7 +75,7 @@ var firstHouse = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("init: %w: %s", err, out)
 	}
 	return dir, nil
-})
+}
 
 // newHouse runs a node that knows an honest peer, who may sign with wallet/keys/main and
 // make keys beside it, and guests, who may do what allow says.
@@ -84,6 +88,16 @@ func newHouse(t testing.TB, guests map[string]*guest, allow string, args ...stri
 	if err != nil {
 		t.Fatal(err)
 	}
+	path, err := shnode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newHouseOf(t, path, first, guests, allow, args...)
+}
+
+// newHouseOf is newHouse by any program, in a copy of the home that it has made.
+func newHouseOf(t testing.TB, program, first string, guests map[string]*guest, allow string, args ...string) *house {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(first)); err != nil {
 		t.Fatal(err)
@@ -101,7 +115,8 @@ func newHouse(t testing.TB, guests map[string]*guest, allow string, args ...stri
 	}); err != nil {
 		t.Fatal(err)
 	}
-	h.process = run(t, home, append([]string{"--listen", "/ip4/127.0.0.1/tcp/0", "--passphrase-file", h.passphrase}, args...)...)
+	p, ready := launchProgram(t, []string{program}, home, append([]string{"--listen", "/ip4/127.0.0.1/tcp/0", "--passphrase-file", h.passphrase}, args...)...)
+	h.process = p.begun(t, ready)
 	h.owner = h.dial(t)
 	st, err := h.owner.Status(t.Context())
 	if err != nil || len(st.Addresses) == 0 {
@@ -272,6 +287,7 @@ type assault struct {
 	InFlight  int // of each stream
 	TimeoutMs uint32
 	Count     int64 // requests; 0: until it is stopped
+	Aside     bool  // he takes only what the processors have left
 }
 
 // A tally is what came of an assault.

@@ -67,8 +67,14 @@ func launchBy(t testing.TB, by []string, home string, args ...string) (*process,
 	if err != nil {
 		t.Fatal(err)
 	}
+	return launchProgram(t, append(slices.Clone(by), path), home, args...)
+}
+
+// launchProgram is launch of any program, which may have arguments.
+func launchProgram(t testing.TB, program []string, home string, args ...string) (*process, <-chan bool) {
+	t.Helper()
 	p := &process{home: home, done: make(chan struct{})}
-	line := append(append(slices.Clone(by), path, "run", "--home", home), args...)
+	line := append(append(slices.Clone(program), "run", "--home", home), args...)
 	p.cmd = exec.Command(line[0], line[1:]...)
 	p.cmd.Dir = filepath.Dir(home) // where a core would be
 	p.cmd.Stderr = &p.out
@@ -100,6 +106,12 @@ func launchBy(t testing.TB, by []string, home string, args ...string) (*process,
 func run(t testing.TB, home string, args ...string) *process {
 	t.Helper()
 	p, ready := launch(t, home, args...)
+	return p.begun(t, ready)
+}
+
+// begun waits until the node is ready.
+func (p *process) begun(t testing.TB, ready <-chan bool) *process {
+	t.Helper()
 	if !<-ready {
 		<-p.done
 		t.Fatalf("the node did not start: %s", &p.out)
