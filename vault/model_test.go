@@ -137,7 +137,19 @@ func dump(t *rapid.T, db *DB) map[string]string {
 // makes the same state again.
 func TestModel(t *testing.T) {
 	fresh := newDB(t)
+	steps, failed := 0, 0
+	defer func() {
+		if t.Failed() {
+			t.Logf("found after %d steps", failed)
+		}
+	}()
 	rapid.Check(t, func(t *rapid.T) {
+		ended := false
+		defer func() {
+			if !ended && failed == 0 {
+				failed = steps
+			}
+		}()
 		db := New(fresh.arena, fresh.key, fresh.device)
 		replayed := New(fresh.arena, fresh.key, fresh.device)
 		committed := newModel()
@@ -208,6 +220,15 @@ func TestModel(t *testing.T) {
 					staged = append(staged, step{c, m})
 				}
 			},
+			"stage nothing": func(t *rapid.T) {
+				c, err := db.Stage(func(*Tx) error { return nil })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(staged) == 0 && c != nil || len(staged) > 0 && (c == nil || len(c.Edits) > 0 || c.Sequence != staged[len(staged)-1].change.Sequence) {
+					t.Fatalf("nothing, behind %d changes, is %+v", len(staged), c)
+				}
+			},
 			"commit": func(t *rapid.T) {
 				if len(staged) == 0 {
 					t.Skip()
@@ -236,6 +257,7 @@ func TestModel(t *testing.T) {
 				views = append(views, frozen{v, count(v)})
 			},
 			"": func(t *rapid.T) {
+				steps++
 				if got := dump(t, db); !maps.Equal(got, committed.records) {
 					t.Fatalf("the DB holds %v, want %v", got, committed.records)
 				}
@@ -274,6 +296,7 @@ func TestModel(t *testing.T) {
 		if db.Sequence() != replayed.Sequence() {
 			t.Fatalf("sequences %d, %d", db.Sequence(), replayed.Sequence())
 		}
+		ended = true
 	})
 }
 

@@ -311,10 +311,11 @@ func (s *story) bringIn() *protocol.Response {
 	return resp
 }
 
-// run does what the input says.
-func (s *story) run(input *draws) {
+// run does what the input says, and counts the steps.
+func (s *story) run(input *draws, steps *int) {
 	s.ask(&protocol.Request{Operation: "key.generate", Location: &protocol.Location{Client: inhabitants[0], Vault: []byte("a"), Record: []byte("x")}, Kind: protocol.Ed25519})
 	for n := 0; len(input.left) > 0 && n < 24; n++ {
+		*steps++
 		switch s.r.IntN(20) {
 		case 0, 1: // some at once
 			answers, err := s.e.stage(2+s.r.IntN(4), func(int) (*protocol.Request, error) {
@@ -376,13 +377,19 @@ func FuzzChanges(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	steps := 0
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer func() {
+			if t.Failed() {
+				t.Logf("found after %d steps", steps)
+			}
+		}()
 		_, begin := ground()
 		root, file := begin()
 		input := &draws{b}
 		s := &story{t: t, r: rand.New(input), root: root, file: file}
 		s.open()
 		defer func() { s.close() }()
-		s.run(input)
+		s.run(input, &steps)
 	})
 }

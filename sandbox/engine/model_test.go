@@ -526,7 +526,7 @@ func TestModel(t *testing.T) {
 	var done, rounds atomic.Int64
 	defer func() {
 		if t.Failed() {
-			t.Logf("failed after %d operations", done.Load())
+			t.Logf("found after %d steps", done.Load())
 		}
 	}()
 	var numbers atomic.Uint64
