@@ -286,9 +286,12 @@ func TestTurnsModel(t *testing.T) {
 				m.sweep()
 				time.Sleep(3 * sweepEvery)
 			}()
+			someone := func(t *rapid.T) *askerModel {
+				return m.askers[rapid.IntRange(0, len(m.askers)-1).Draw(t, "asker")]
+			}
+			requests := []*protocol.Request{{Operation: "ed25519.sign"}, {Operation: "store.put"}, {Operation: "key.generate"}, heavySteps(1), heavySteps(3), heavySteps(64)}
 			draw := func(t *rapid.T) (*askerModel, *protocol.Request, time.Duration) {
-				return rapid.SampledFrom(m.askers).Draw(t, "asker"), rapid.SampledFrom([]*protocol.Request{{Operation: "ed25519.sign"}, {Operation: "store.put"},
-						{Operation: "key.generate"}, heavySteps(1), heavySteps(3), heavySteps(64)}).Draw(t, "request"),
+				return someone(t), requests[rapid.IntRange(0, len(requests)-1).Draw(t, "request")],
 					rapid.SampledFrom([]time.Duration{20 * time.Millisecond, time.Minute, time.Hour}).Draw(t, "patience")
 			}
 			ends := func(t *rapid.T) {
@@ -311,7 +314,7 @@ func TestTurnsModel(t *testing.T) {
 					}
 				},
 				"remove": func(t *rapid.T) {
-					gone(rapid.SampledFrom(m.askers).Draw(t, "asker"))
+					gone(someone(t))
 				},
 				"sweep": func(t *rapid.T) { m.sweep() },
 				"time passes": func(t *rapid.T) {
@@ -339,6 +342,7 @@ func TestTurnsModel(t *testing.T) {
 			}
 			m.check(t)
 			time.Sleep(2 * sweepEvery)
+			synctest.Wait()
 			for kind := range m.lines {
 				if l := &m.lines[kind]; l.used != 0 || l.waiting.Len() != 0 || m.sweeping {
 					t.Fatalf("at the end %d have a turn, %d wait, somebody looks: %t", l.used, l.waiting.Len(), m.sweeping)

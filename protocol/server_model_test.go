@@ -48,9 +48,10 @@ func TestServerModel(t *testing.T) {
 				go io.Copy(io.Discard, far)
 			}
 			end := func(i int) {
-				close(working[i])
+				work := working[i]
 				working = slices.Delete(working, i, i+1)
 				sent--
+				close(work)
 				synctest.Wait()
 			}
 			finish := func() {
