@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -104,5 +105,38 @@ func TestGone(t *testing.T) {
 		if want := map[bool]int{false: 5, true: 3}[fails]; gone != want {
 			t.Errorf("broken %t: %d are gone, want %d", fails, gone, want)
 		}
+	}
+}
+
+// breaking is a stream that breaks while somebody tries to write, and others join him.
+type breaking struct {
+	stuck
+	meanwhile func()
+}
+
+func (s *breaking) TryWrite([]byte) (int, error) {
+	s.meanwhile()
+	return 0, io.ErrClosedPipe
+}
+
+// TestGoneOnce: who hears that his frame does not leave gives up its room himself, and for who
+// was told that it is taken that is done, once.
+func TestGoneOnce(t *testing.T) {
+	f := &Frame{Id: 1, Body: &Frame_Response{Response: &Response{Value: make([]byte, 100)}}}
+	own, joined := 0, 0
+	s := new(breaking)
+	fw := newFrameWriter(s)
+	s.meanwhile = func() {
+		if err := fw.write(t.Context(), f, func() { joined++ }); err != nil {
+			t.Error(err)
+		}
+	}
+	if taken, err := fw.writeNow(f, true, func() { own++ }); !taken || err == nil {
+		t.Errorf("taken %t, %v", taken, err)
+	}
+	fw.drain()
+	fw.close()
+	if own != 0 || joined != 1 {
+		t.Errorf("given up %d times by the writer and not by the caller, and %d times for who joined", own, joined)
 	}
 }

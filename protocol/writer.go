@@ -115,9 +115,10 @@ func (fw *frameWriter) writeNow(f *Frame, mayWait bool, gone func()) (taken bool
 			if fw.err == nil {
 				fw.err = err
 			}
+			_, gone := fw.take() // of those who joined meanwhile: the caller hears of his own
+			call(gone)
 			fw.flushing = false
 			fw.changed.Broadcast()
-			call(gone)
 			return true, fw.err
 		case n < len(b):
 			fw.unsent, fw.gone = append(b[n:], fw.unsent...), append(gone, fw.gone...)
