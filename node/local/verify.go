@@ -182,8 +182,8 @@ func Restore(ctx context.Context, cfg Config, path string, o RestoreOptions) (_ 
 // putInPlace puts a verified file in the place of the home's, which it keeps.
 func (s *Stronghold) putInPlace(temp string, v *Verified) (replaced string, err error) {
 	vault := s.path(vaultFile)
-	if known := s.state.marks(); len(known) > 0 { // after a crash it may be either file
-		if err := s.state.setMarks(append(known[:1:1], v.mark)...); err != nil {
+	if known := s.state.marks(); len(known) > 0 { // after a crash it may be any of these files
+		if err := s.state.setMarks(append(known, v.mark)...); err != nil {
 			return "", err
 		}
 	}
