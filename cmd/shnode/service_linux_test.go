@@ -34,6 +34,9 @@ func limitedGroup(t *testing.T, bytes int) string {
 
 // init heeds the memory that it may take, and says what was the matter where a person asks for more.
 func TestInitInLittleMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector takes several times as much memory")
+	}
 	procs := limitedGroup(t, 150<<20)
 	home, passphraseFile := testHome(t)
 	run := func(args ...string) (string, error) {
