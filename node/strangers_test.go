@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -57,11 +58,10 @@ func TestSilentStrangers(t *testing.T) {
 		silent = append(silent, strange(t, b, "127.0.0.2"))
 	}
 	do(t, a.Remote("b"), sign(t))
-	open := 0
-	for _, c := range silent {
-		if !endedBy(c, time.Millisecond) {
-			open++
-		}
+	open := len(silent)
+	for tries := 0; open > 16 && tries < 20; tries++ { // the last ones may be on their way to be closed; all would be after 5 s
+		silent = slices.DeleteFunc(silent, func(c net.Conn) bool { return endedBy(c, time.Millisecond) })
+		open = len(silent)
 	}
 	if all, unknown := b.strangers.under(); open > 16 || all > 16 || unknown > 16 {
 		t.Errorf("%d connections of one address stay, and %d of %d handshakes", open, unknown, all)

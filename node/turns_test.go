@@ -235,12 +235,16 @@ func TestDropped(t *testing.T) {
 					t.Errorf("%d of 5 are told, while another has the turn", failed.Load())
 				}
 				wg.Wait()
+				q.turns.mu.Lock()
 				if s := &a.shares[heavy]; s.owed != 0 || s.queue != nil {
 					t.Errorf("%v is owed for %d requests", s.owed, len(s.queue))
 				}
+				q.turns.mu.Unlock()
 				first.end()
 				q.wg.Wait()
 				time.Sleep(2 * sweepEvery)
+				q.turns.mu.Lock()
+				defer q.turns.mu.Unlock()
 				if l := &q.lines[heavy]; l.used != 0 || l.waiting.Len() != 0 || q.sweeping {
 					t.Errorf("%d have a turn, %d wait, somebody looks: %t", l.used, l.waiting.Len(), q.sweeping)
 				}
@@ -273,9 +277,11 @@ func TestQueueIsBounded(t *testing.T) {
 		}
 		first.end()
 		time.Sleep(over.over)
+		q.turns.mu.Lock()
 		if again := a.shares[heavy].owed + protocol.Cost(heavySteps(64)); again > maxOwed {
 			t.Errorf("when it is asked again as told, %v is owed", again)
 		}
+		q.turns.mu.Unlock()
 		q.wg.Wait()
 	})
 }
