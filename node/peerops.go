@@ -21,11 +21,11 @@ func (n *Node) renamePeer(req *protocol.Request) *protocol.Response {
 	}
 	n.addMu.Lock()
 	defer n.addMu.Unlock()
-	id := n.named(req.Name)
+	p := n.named(req.Name)
 	switch {
-	case id == "":
+	case p == nil:
 		return protocol.Refuse(protocol.Status_NOT_FOUND, "no peer has this name")
-	case n.named(req.NewName) != "":
+	case n.named(req.NewName) != nil:
 		return protocol.Refuse(protocol.Status_EXISTS, "a peer has this name")
 	case n.local.Rules().HasGroup(req.NewName):
 		return protocol.Refuse(protocol.Status_EXISTS, groupHasName)
@@ -35,32 +35,30 @@ func (n *Node) renamePeer(req *protocol.Request) *protocol.Response {
 		return protocol.Answer(req, nil, err)
 	}
 	n.log.Info("peer renamed", "name", req.Name, "new_name", req.NewName)
-	return n.mentions(id)
+	return n.mentions(p)
 }
 
 // removePeer answers peer.remove. What is under way with the peer ends.
 func (n *Node) removePeer(req *protocol.Request) *protocol.Response {
 	n.addMu.Lock()
 	defer n.addMu.Unlock()
-	id := n.named(req.Name)
-	if id == "" {
+	p := n.named(req.Name)
+	if p == nil {
 		return protocol.Refuse(protocol.Status_NOT_FOUND, "no peer has this name")
 	}
 	if req.Address != "" {
-		return n.removeAddress(req)
+		return n.removeAddress(p, req)
 	}
 	if err := n.local.RemovePeer(req.Name); err != nil {
 		n.log.Error("peer not removed", "error", err)
 		return protocol.Answer(req, nil, err)
 	}
-	return n.mentions(id)
+	return n.mentions(p)
 }
 
 // removeAddress takes one address of a peer away, which may be given without the
 // peer's id, as people see it. Connections stay. n.addMu is held.
-func (n *Node) removeAddress(req *protocol.Request) *protocol.Response {
-	peers := n.local.Peers()
-	p := peers[slices.IndexFunc(peers, func(p *protocol.Peer) bool { return p.Name == req.Name })]
+func (n *Node) removeAddress(p *protocol.Peer, req *protocol.Request) *protocol.Response {
 	suffix := "/p2p/" + p.Id
 	addr, err := ma.NewMultiaddr(strings.TrimSuffix(req.Address, suffix) + suffix)
 	if err != nil {
@@ -81,19 +79,18 @@ func (n *Node) removeAddress(req *protocol.Request) *protocol.Response {
 
 // mentions answers that it is done, and where the policy in force speaks of a
 // peer: that stays.
-func (n *Node) mentions(id string) *protocol.Response {
-	return &protocol.Response{Status: protocol.Status_OK, Text: strings.Join(n.local.Rules().Mentions(id), "\n")}
+func (n *Node) mentions(p *protocol.Peer) *protocol.Response {
+	return &protocol.Response{Status: protocol.Status_OK, Text: strings.Join(n.local.Rules().Mentions(p.Id), "\n")}
 }
 
-// named is the id of the peer of this name; empty if there is none. The list
-// itself is asked, not the book. n.addMu is held.
-func (n *Node) named(name string) string {
-	for _, p := range n.local.Peers() {
-		if p.Name == name {
-			return p.Id
-		}
+// named is the peer of this name, a copy; nil if there is none. The list itself is
+// asked, not the book. n.addMu is held.
+func (n *Node) named(name string) *protocol.Peer {
+	peers := n.local.Peers()
+	if i := slices.IndexFunc(peers, func(p *protocol.Peer) bool { return p.Name == name }); i >= 0 {
+		return peers[i]
 	}
-	return ""
+	return nil
 }
 
 // ping answers peer.ping.
